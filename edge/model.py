@@ -456,6 +456,32 @@ class ReadRequest:
     plan: int = 0
 
 
+class SounderStart(StrEnum):
+    """When a sounder starts: with the alarm, or when the gateway's own ladder starts."""
+
+    AT_ONCE = "at_once"
+    LADDER = "ladder"
+
+
+@dataclass(frozen=True, slots=True)
+class Sounder:
+    """The annunciator at the guard's post for these classes; sounds until acknowledged. Never the evacuation sounder."""
+
+    point: PointKey
+    classes: tuple[AlarmClass, ...]
+    start: SounderStart = SounderStart.AT_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """What is set when an alarm of these classes reaches this priority (or a more urgent one), e.g. close the gas valve."""
+
+    point: PointKey
+    value: Value
+    classes: tuple[AlarmClass, ...]
+    priority: int = 1
+
+
 WriteFn = Callable[[Write], Awaitable[Outcome]]
 
 
