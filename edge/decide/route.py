@@ -1,0 +1,74 @@
+"""Alarms → what must sound, what must be set, who must be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+
+from edge.decide.alarms import Alarm
+from edge.decide.suppress import quiet
+from edge.model import (
+    RINGING_KINDS,
+    AlarmEvent,
+    Condition,
+    Linkage,
+    Notice,
+    PointKey,
+    Recipient,
+    Sounder,
+    SounderStart,
+    Write,
+)
+
+
+def sounding(
+    alarms: Iterable[Alarm], sounders: Sequence[Sounder], laddered: Set[str], now_ms: int
+) -> frozenset[PointKey]:
+    """The sounder points that must be on now. laddered: alarm ids whose ladder of the gateway runs."""
+    points: set[PointKey] = set()
+    for alarm in alarms:
+        if quiet(alarm, now_ms) is not None:
+            continue
+        for sounder in sounders:
+            started = sounder.start is SounderStart.AT_ONCE or alarm.alarm_id in laddered
+            if started and alarm.alarm_class in sounder.classes:
+                points.add(sounder.point)
+    return frozenset(points)
+
+
+def linked(event: AlarmEvent, linkages: Sequence[Linkage]) -> tuple[Write, ...]:
+    """What a ringing event sets, e.g. the gas valve closes. Nothing is ever undone from here."""
+    if event.kind not in RINGING_KINDS or event.condition is not Condition.ON or event.test:
+        return ()
+    return tuple(
+        Write(linkage.point, linkage.value)
+        for linkage in linkages
+        if event.alarm_class in linkage.classes and event.priority <= linkage.priority
+    )
+
+
+def notices(
+    alarm: Alarm, step: int, roster: Sequence[Recipient], text: tuple[str, str], now_ms: int, again: bool = False
+) -> tuple[Notice, ...]:
+    """The notices of one ladder step: one per way of telling the step's recipient. text: title and body.
+
+    again: a new ring while the ladder runs; everyone told so far is told anew, so that a second press counts.
+    """
+    if not roster:
+        return ()
+    last = len(roster) - 1
+    told = roster[: min(step, last + 1)] if again else (roster[min(step, last)],)
+    mark = f"ring{alarm.rings}" if again else str(step)
+    return tuple(
+        Notice(
+            notice_id=f"{alarm.alarm_id}/{mark}/{person.id}/{index}",
+            alarm_id=alarm.alarm_id,
+            step=step,
+            recipient=person.id,
+            channel=url,
+            title=text[0],
+            body=text[1],
+            due_ms=now_ms,
+        )
+        for person in told
+        for index, url in enumerate(person.tell)
+    )
