@@ -482,6 +482,17 @@ class Linkage:
     priority: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PollItem:
+    """One request that must be made every period_s. cost_s: expected bus time of one exchange."""
+
+    request: ReadRequest
+    period_s: float
+    life_safety: bool
+    timeout_s: float
+    cost_s: float = 0.0
+
+
 WriteFn = Callable[[Write], Awaitable[Outcome]]
 
 

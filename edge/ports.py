@@ -17,6 +17,7 @@ from edge.model import (
     Device,
     Notice,
     Outcome,
+    PollItem,
     ReadRequest,
     Write,
 )
@@ -79,17 +80,6 @@ class Driver(Protocol):
     def plan(self) -> Sequence[PollItem]:
         """The polled requests of this link; empty for a pushing link."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PollItem:
-    """One request that must be made every period_s. cost_s: expected bus time of one exchange."""
-
-    request: ReadRequest
-    period_s: float
-    life_safety: bool
-    timeout_s: float
-    cost_s: float = 0.0
 
 
 @runtime_checkable

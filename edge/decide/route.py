@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from edge.decide.alarms import Alarm
 from edge.decide.suppress import quiet
@@ -21,7 +22,7 @@ from edge.model import (
 
 
 def sounding(
-    alarms: Iterable[Alarm], sounders: Sequence[Sounder], laddered: Set[str], now_ms: int
+    alarms: Iterable[Alarm], sounders: Sequence[Sounder], laddered: AbstractSet[str], now_ms: int
 ) -> frozenset[PointKey]:
     """The sounder points that must be on now. laddered: alarm ids whose ladder of the gateway runs."""
     points: set[PointKey] = set()

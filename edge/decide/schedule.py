@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from edge.ports import PollItem
+from edge.model import PollItem
 
 DEAD_AFTER = 3
 """Failed exchanges in a row before a device counts as dead."""
