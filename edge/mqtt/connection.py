@@ -167,6 +167,13 @@ class Connection:
             self._loop.add_reader(self._sock, self._readable)
             self._loop.call_soon(self._readable)
 
+    def farewell(self) -> None:
+        """DISCONNECT, as far as the socket takes it at once; the broker then publishes no will."""
+        if self.lost is None:
+            self.client.on_disconnect = None
+            self.client.disconnect()
+            self._guard(self.client.loop_write)
+
     def end(self, why: str) -> None:
         """The connection is over; everybody who waits for it learns why. Safe twice."""
         if self.lost is not None:

@@ -8,7 +8,6 @@ broker keeps what we cannot take (DESIGN §4.3, reference/reliability.md §1).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,11 +134,8 @@ class MqttSession:
 
     async def close(self) -> None:
         """DISCONNECT (no will is sent) and let go. Safe always; the broker keeps the session until it expires."""
-        connection = self._connection
-        if connection is not None and connection.lost is None:
-            with contextlib.suppress(OSError, ValueError):
-                connection.client.disconnect()
-                connection.client.loop_write()
+        if self._connection is not None:
+            self._connection.farewell()
         self._end("closed")
 
     async def _open_one(self, broker: Broker) -> bool:
