@@ -144,14 +144,15 @@ class Past:
     """What the journal knows at start.
 
     events: every event of alarms still open, in order. generations: alarms ever raised per (device, class).
-    causes: sender ids already seen per device, the newest. outbox: how many events wait for a receipt.
+    causes: sender ids already seen per device, the newest. pending: ids of the events that the duty
+    room has not receipted.
     """
 
     head: int
     events: tuple[AlarmEvent, ...]
     generations: Mapping[tuple[str, str], int]
     causes: frozenset[tuple[str, str]]
-    outbox: int
+    pending: frozenset[str]
     outcomes: Mapping[str, CommandOutcome]
     ladders: tuple[Ladder, ...]
     notices: tuple[Notice, ...]

@@ -1,0 +1,1 @@
+"""The asyncio half: one supervisor per link, one engine, one dispatcher."""
