@@ -23,6 +23,8 @@ HANDSHAKE_S = 5.0
 """CONNACK, and then SUBACK: a broker that needs longer is no use for alarms."""
 PUBACK_S = 30.0
 """A broker that answers pings but no publication is sick: the connection is given up."""
+TRIAL_S = 2.0
+"""CONNACK of a broker never heard to speak MQTT 5: old ones may wait for ever for the rest of a CONNECT they misread."""
 MISC_S = 1.0
 """How often the keepalive is looked at."""
 FILTERS_PER_SUBSCRIBE = 100
@@ -112,16 +114,16 @@ class Connection:
         client.on_socket_unregister_write = self._on_written
         client.on_socket_close = self._on_socket_close
 
-    async def handshake(self) -> None:
+    async def handshake(self, patience_s: float) -> None:
         """Send CONNECT on the dialled socket and wait for CONNACK. Raises Unreachable, Denied, OldProtocol."""
         self._loop.add_reader(self._sock, self._readable)
         self._loop.add_writer(self._sock, self._writable)
         self._timer = self._loop.call_later(MISC_S, self._misc)
         try:
-            async with asyncio.timeout(HANDSHAKE_S):
+            async with asyncio.timeout(patience_s):
                 await self._connected
         except TimeoutError as late:
-            raise Unreachable(f"no CONNACK in {HANDSHAKE_S:.0f} s") from late
+            raise Unreachable(f"no CONNACK in {patience_s:.0f} s") from late
 
     def subscribe(self, subscriptions: Sequence[tuple[str, int]]) -> None:
         """Send SUBSCRIBE in portions; ``ready`` is set when all are answered."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge import limits
 from edge.errors import Denied, LinkError, Unreachable
-from edge.mqtt.connection import BUSY, HANDSHAKE_S, Connection, OldProtocol
+from edge.mqtt.connection import BUSY, HANDSHAKE_S, TRIAL_S, Connection, OldProtocol
 from edge.mqtt.dial import Broker, Identity, Received, Will, dial, parse_url
 
 
@@ -58,6 +58,7 @@ class MqttSession:
         self._subscriptions, self._count = tuple(subscriptions), count
         self._expected = session_expected
         self._speaks_5: set[str] = set()
+        self._old: set[str] = set()
         self._next = 0
         self._epoch = 0
         self._connection: Connection | None = None
@@ -141,11 +142,7 @@ class MqttSession:
     async def _open_one(self, broker: Broker) -> bool:
         """One broker, MQTT 5 first. Nothing is left behind when it fails."""
         try:
-            try:
-                connection = await self._connect(broker, mqtt5=True)
-                self._speaks_5.add(broker.url)
-            except OldProtocol:
-                connection = await self._connect(broker, mqtt5=False)
+            connection = await self._speak(broker)
             connection.subscribe(self._subscriptions)
             try:
                 async with asyncio.timeout(HANDSHAKE_S):
@@ -163,19 +160,37 @@ class MqttSession:
         self._expected = True
         return connection.session_present
 
-    async def _connect(self, broker: Broker, mqtt5: bool) -> Connection:
-        """TCP, CONNECT, CONNACK. A broker that closes on our MQTT 5 CONNECT and never spoke it is taken for an old one."""
+    async def _speak(self, broker: Broker) -> Connection:
+        """MQTT 5 first. Who once answered only 3.1.1 is asked for that at once, until it fails."""
+        if broker.url not in self._old:
+            try:
+                connection = await self._connect(broker, mqtt5=True)
+                self._speaks_5.add(broker.url)
+                return connection
+            except OldProtocol:
+                self._old.add(broker.url)
+        try:
+            return await self._connect(broker, mqtt5=False)
+        except BaseException:
+            self._old.discard(broker.url)
+            raise
+
+    async def _connect(self, broker: Broker, *, mqtt5: bool) -> Connection:
+        """TCP, CONNECT, CONNACK. A broker that never spoke MQTT 5 and has no answer to it is taken for an old one."""
         client = await dial(broker, self._identity, mqtt5=mqtt5)
         self._epoch += 1
         connection = Connection(client, self._epoch, deliver=self._deliver, count=self._count, ended=self._arrived.set)
         self._connection = connection
+        trial = mqtt5 and broker.url not in self._speaks_5
         try:
-            await connection.handshake()
-        except BaseException as fault:
-            silent = isinstance(fault, Unreachable) and not connection.answered and connection.lost is not None
-            connection.end("no session")
-            if mqtt5 and silent and broker.url not in self._speaks_5:
+            await connection.handshake(TRIAL_S if trial else HANDSHAKE_S)
+        except Unreachable as fault:
+            connection.end("no answer")
+            if trial and not connection.answered:
                 raise OldProtocol from fault
+            raise
+        except BaseException:
+            connection.end("no session")
             raise
         return connection
 

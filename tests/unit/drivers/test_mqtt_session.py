@@ -343,7 +343,9 @@ async def test_a_dead_connection_is_found_by_the_keepalive(make: MakeSession, mo
             await publishing
 
 
-async def test_an_old_broker_gets_mqtt_3_1_1(make: MakeSession) -> None:
+@pytest.mark.parametrize("manner", ["closes", "refuses", "hangs"])
+async def test_an_old_broker_gets_mqtt_3_1_1(make: MakeSession, monkeypatch: pytest.MonkeyPatch, manner: str) -> None:
+    monkeypatch.setattr("edge.mqtt.session.TRIAL_S", 0.2)
     versions = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -353,13 +355,18 @@ async def test_an_old_broker_gets_mqtt_3_1_1(make: MakeSession) -> None:
             writer.write(bytes.fromhex("20 02 01 00"))
             subscribe = await reader.read(1000)
             writer.write(b"\x90\x03" + subscribe[2:4] + b"\x01")
+        elif manner == "refuses":
+            writer.write(bytes.fromhex("20 02 00 01"))
+        if manner != "closes" or connect[8] == 4:
             await reader.read(1000)
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         session = make(f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         assert await session.open() is True
-        assert versions == [5, 4]
+        await session.close()
+        assert await session.open() is True
+        assert versions == [5, 4, 4]
         await session.close()
 
 
