@@ -23,14 +23,14 @@ CHILD: Final = (sys.executable, "-m", "edge.channels.messenger_child")
 class Messenger:
     """The Channel for people. One child per delivery, at most ``children_max`` at once; it never retries.
 
-    tell: recipient id → every Apprise URL of that person (empty when there is none). All ways are tried at
-    the same time; one that takes the message makes the notice Delivered, which means handed to the service
-    and never that a person has answered.
+    A notice whose channel is a URL goes there alone; for any other channel ``tell`` gives every URL of the
+    recipient (none when there is no such person). All ways are tried at the same time; one that takes the
+    message makes the notice Delivered, which means handed to the service and never that a person has answered.
     """
 
     def __init__(
         self,
-        tell: Callable[[str], Sequence[str]],
+        tell: Callable[[str], Sequence[str]] = lambda recipient: (),
         *,
         timeout_s: float = limits.NOTICE_CHILD_S,
         children_max: int = limits.NOTICE_CHILDREN_MAX,
@@ -47,7 +47,7 @@ class Messenger:
 
     async def deliver(self, notice: Notice) -> Outcome:
         """Hand the notice to the recipient's services, once. Never raises but for cancellation."""
-        urls = tuple(self._tell(notice.recipient))
+        urls = (notice.channel,) if "://" in notice.channel else tuple(self._tell(notice.recipient))
         if not urls:
             return Refused(f"{notice.recipient} has no way to be told (give tell: in the roster)")
         async with self._room:

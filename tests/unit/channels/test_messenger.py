@@ -106,6 +106,12 @@ async def test_one_way_that_works_is_enough(service: Service) -> None:
     assert outcome == Delivered(HANDED_OVER)
 
 
+async def test_a_notice_with_its_own_url_goes_there_alone(service: Service) -> None:
+    order = Notice("n1", "a1", 1, "li", service.url(), "烟感报警", "3层", due_ms=0)
+    assert await Messenger().deliver(order) == Delivered(HANDED_OVER)
+    assert len(service.got) == 1
+
+
 async def test_nobody_to_tell_is_refused() -> None:
     outcome = await Messenger.of([Recipient("li", "李四", "grid_worker", ())]).deliver(notice("nobody"))
     assert isinstance(outcome, Refused)
