@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from edge.decide.alarms import Alarm
@@ -48,28 +48,25 @@ def linked(event: AlarmEvent, linkages: Sequence[Linkage]) -> tuple[Write, ...]:
 
 
 def notices(
-    alarm: Alarm, step: int, roster: Sequence[Recipient], text: tuple[str, str], now_ms: int, again: bool = False
+    alarm: Alarm,
+    step: int,
+    roster: Sequence[Recipient],
+    text: Callable[[Alarm, Recipient], tuple[str, str]],
+    now_ms: int,
+    again: bool = False,
 ) -> tuple[Notice, ...]:
-    """The notices of one ladder step: one per way of telling the step's recipient. text: title and body.
+    """The notices of one ladder step: one per way of telling the step's recipient. text gives title and body.
 
     again: a new ring while the ladder runs; everyone told so far is told anew, so that a second press counts.
     """
     if not roster:
         return ()
-    last = len(roster) - 1
-    told = roster[: min(step, last + 1)] if again else (roster[min(step, last)],)
-    mark = f"ring{alarm.rings}" if again else str(step)
-    return tuple(
-        Notice(
-            notice_id=f"{alarm.alarm_id}/{mark}/{person.id}/{index}",
-            alarm_id=alarm.alarm_id,
-            step=step,
-            recipient=person.id,
-            channel=url,
-            title=text[0],
-            body=text[1],
-            due_ms=now_ms,
-        )
-        for person in told
-        for index, url in enumerate(person.tell)
-    )
+    told = roster[:step] if again else (roster[min(step, len(roster) - 1)],)
+    mark = f"ring{alarm.rings}" if again else f"{alarm.rings}.{step}"
+    result: list[Notice] = []
+    for person in told:
+        title, body = text(alarm, person)
+        for index, url in enumerate(person.tell):
+            ident = f"{alarm.alarm_id}/{mark}/{person.id}/{index}"
+            result.append(Notice(ident, alarm.alarm_id, step, person.id, url, title, body, now_ms))
+    return tuple(result)

@@ -121,11 +121,19 @@ class DeviceState:
         level = combine(judged)
         if alarm_class is not AlarmClass.DEVICE_FAULT or level.condition is Condition.ON:
             return level
+        if self.heard_s is None or self.heard_s < self.since_s:
+            return Level(Condition.UNKNOWN, 4)
         bad = [point.bad_since_s for point in self.points.values() if point.bad_since_s is not None]
         condition = freshness.fault(self.device.supervise_s, min(bad, default=None), now_s)
         if condition is Condition.ON:
             return Level(condition, 3)
         return level if condition is Condition.OFF else Level(condition, 4)
+
+    def forget(self) -> None:
+        """It is silent: its rules know nothing any more, whatever they said last."""
+        for point in self.points.values():
+            point.states = [unknown(state) for state in point.states]
+            point.settled = False
 
     def offline(self, now_s: float) -> Condition:
         """Is it silent? Only meaningful while its link is up."""
