@@ -1,0 +1,202 @@
+"""The two ways to reach simulated Modbus slaves: a serial bus on a pty, and a TCP server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from simulators.building import GroundTruth, Health
+from simulators.devices.modbus_unit import ModbusUnit
+from simulators.devices.modbus_wire import MBAP, answer, crc, rtu, take_rtu, take_whole, tcp
+from simulators.devices.pty_line import PtyLine
+
+QUIET_S = 0.03
+"""Silence after which leftover bytes are no request: far more than 3.5 characters, a pty passes bytes in bursts."""
+TURNAROUND_S = 0.005
+"""A slave's own time before it answers."""
+LATE_S = 1.5
+"""How long a late slave takes: after any timeout, so that its answer comes into the next exchange."""
+BABBLE_BYTES = 40
+RETRY_LISTEN_S = 1.0
+"""Wait before listening again on a port that is in use."""
+BROADCAST = 0
+
+
+class Reply(NamedTuple):
+    """Bytes to send and how long after the request."""
+
+    data: bytes
+    after_s: float
+
+
+def spoil(frame: bytes, health: Health, noise: Random) -> Reply | None:
+    """A serial answer as a device in that health gives it; None when it gives none."""
+    if health is Health.DEAD:
+        return None
+    if health is Health.LATE:
+        return Reply(frame, LATE_S)
+    if health is Health.TORN:
+        return Reply(frame[: max(1, len(frame) - 3)], 0)
+    if health is Health.OTHER_ID:
+        body = bytes((frame[0] % 247 + 1,)) + frame[1:-2]
+        return Reply(body + crc(body), 0)
+    if health is Health.BAD_CRC:
+        return Reply(frame[:-1] + bytes((frame[-1] ^ 0xFF,)), 0)
+    if health is Health.BABBLE:
+        return Reply(noise.randbytes(BABBLE_BYTES), 0)
+    return Reply(frame, 0)
+
+
+class RtuBus:
+    """Slaves on one serial bus. character_s: time of one character on the wire, 0 for a bus without timing."""
+
+    def __init__(
+        self, port: Path, units: Mapping[int, ModbusUnit], truth: GroundTruth, seed: int, character_s: float = 0.0
+    ) -> None:
+        self.line = PtyLine(port, self._received)
+        self.requests = 0
+        self.rejected = 0
+        self._units = units
+        self._truth = truth
+        self._noise = Random(seed)
+        self._character_s = character_s
+        self._buffer = bytearray()
+        self._quiet: asyncio.TimerHandle | None = None
+
+    @property
+    def where(self) -> str:
+        """What a person connects to."""
+        return str(self.line.port)
+
+    async def open(self) -> None:
+        """Put the port in place. Raises PortRefused."""
+        self._buffer.clear()
+        self.line.open()
+
+    async def close(self) -> None:
+        """Pull the bus out."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self.line.close()
+
+    def _received(self, data: bytes) -> None:
+        self._buffer += data
+        while (request := take_rtu(self._buffer)) is not None:
+            self._serve(*request)
+        if self._quiet is not None:
+            self._quiet.cancel()
+        if self._buffer:
+            self._quiet = asyncio.get_running_loop().call_later(QUIET_S, self._gone_quiet)
+
+    def _gone_quiet(self) -> None:
+        request = take_whole(self._buffer)
+        if request is None:
+            self.rejected += 1
+        else:
+            self._serve(*request)
+
+    def _serve(self, unit_id: int, pdu: bytes) -> None:
+        self.requests += 1
+        if unit_id == BROADCAST:
+            for unit in self._units.values():
+                answer(pdu, unit)
+            return
+        addressed = self._units.get(unit_id)
+        if addressed is None:
+            return
+        health = self._truth.health(addressed.device.id)
+        if health is Health.DEAD:
+            return
+        reply = spoil(rtu(unit_id, answer(pdu, addressed)), health, self._noise)
+        if reply is not None:
+            wire_s = (len(pdu) + 3 + len(reply.data)) * self._character_s
+            delay_s = reply.after_s + wire_s + (TURNAROUND_S if self._character_s else 0.0)
+            if delay_s:
+                asyncio.get_running_loop().call_later(delay_s, self.line.write, reply.data)
+            else:
+                self.line.write(reply.data)
+
+
+class TcpHost:
+    """Slaves behind one TCP address. While the link is cut nobody listens and connections are dropped."""
+
+    def __init__(self, host: str, port: int, units: Mapping[int, ModbusUnit], truth: GroundTruth, seed: int) -> None:
+        self.host, self.port = host, port
+        self.requests = 0
+        self.rejected = 0
+        self._units = units
+        self._truth = truth
+        self._noise = Random(seed)
+        self._server: asyncio.Server | None = None
+        self._retry: asyncio.Task[None] | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    @property
+    def where(self) -> str:
+        """What a person connects to."""
+        return f"{self.host}:{self.port}"
+
+    async def open(self) -> None:
+        """Listen; while another process has the port, go on trying in the background."""
+        if self._server is None and self._retry is None and not await self._listen():
+            self._retry = asyncio.create_task(self._listen_when_free(), name=f"listen on {self.where}")
+
+    async def close(self) -> None:
+        """Stop listening and drop everybody. Safe twice."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._connections):
+            writer.transport.abort()
+
+    async def _listen(self) -> bool:
+        try:
+            self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        except OSError:
+            return False
+        self.port = self._server.sockets[0].getsockname()[1]
+        return True
+
+    async def _listen_when_free(self) -> None:
+        while not await self._listen():
+            await asyncio.sleep(RETRY_LISTEN_S)
+        self._retry = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            while True:
+                transaction, protocol, length, unit_id = MBAP.unpack(await reader.readexactly(MBAP.size))
+                if protocol != 0 or not 2 <= length <= 254:
+                    self.rejected += 1
+                    break
+                pdu = await reader.readexactly(length - 1)
+                reply = self._reply(transaction, unit_id, pdu)
+                if reply is not None:
+                    await asyncio.sleep(reply.after_s)
+                    writer.write(reply.data)
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # The master went away, which it may at any time.
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    def _reply(self, transaction: int, unit_id: int, pdu: bytes) -> Reply | None:
+        self.requests += 1
+        unit = self._units.get(unit_id)
+        health = self._truth.health(unit.device.id) if unit is not None else Health.DEAD
+        if unit is None or health is Health.DEAD:
+            return None
+        response = answer(pdu, unit)
+        if health is Health.BAD_CRC:  # A TCP frame has no check sum; its nearest fault is an answer to another request.
+            return Reply(tcp(transaction ^ 0xFFFF, unit_id, response), 0)
+        if health is Health.OTHER_ID:
+            return Reply(tcp(transaction, unit_id % 247 + 1, response), 0)
+        return spoil(tcp(transaction, unit_id, response), health, self._noise)

@@ -1,0 +1,165 @@
+// The control page of the simulators: no framework, no request to anywhere but its own server.
+"use strict";
+
+const WORDS = {
+  zh: {
+    other: "English", code: "zh-CN", any: "自动选择", live: "在线", lost: "连接断开，正在重试",
+    on: "开", off: "关", up: "通", down: "断", nothing: "一切正常", none: "还没有发生什么",
+    started: (name, run) => `已开始：${name}（${run}）`, failed: (why) => `没有开始：${why}`,
+    points: {
+      horn: "警号", gas_valve: "燃气阀关闭", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "链路", answers: "应答",
+      state: "状态", fill: "满溢度", temperature: "温度", press: "按下", key: "按下", action: "按下", contact: "门", door: "门", ack_key: "确认钥匙",
+    },
+    values: { true: "是", false: "否", up: "恢复", down: "断开", well: "正常", dead: "失联", forced: "被强行打开", closed: "关", open: "开", held: "未关好" },
+  },
+  en: {
+    other: "中文", code: "en", any: "choose for me", live: "live", lost: "connection lost, trying again",
+    on: "on", off: "off", up: "up", down: "down", nothing: "all at rest", none: "nothing has happened yet",
+    started: (name, run) => `started: ${name} (${run})`, failed: (why) => `not started: ${why}`,
+    points: { gas_valve: "gas valve closed", lel: "gas", answers: "answers", key: "pressed", action: "pressed" },
+    values: { true: "yes", false: "no" },
+  },
+};
+const REFRESH_MS = 1000;
+const FACTS_SHOWN = 80;
+
+let language = localStorage.getItem("language") === "en" ? "en" : "zh";
+let scenarios = [];
+let devices = [];
+const byId = (id) => document.getElementById(id);
+const word = () => WORDS[language];
+const pointName = (point) => word().points[point] ?? point;
+const valueText = (value) => (typeof value === "number" ? String(value) : word().values[String(value)] ?? String(value));
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function replace(id, items, emptyText) {
+  const list = byId(id);
+  list.replaceChildren(...(items.length ? items : [element("li", emptyText, "none")]));
+}
+
+async function get(path) {
+  const response = await fetch(path, { cache: "no-store" });
+  if (!response.ok) throw new Error(String(response.status));
+  return response.json();
+}
+
+async function start(scenario) {
+  const device = byId("device").value;
+  const takesDevice = !["day", "quiet", "storm"].includes(scenario.name);
+  try {
+    const response = await fetch(`/scenarios/${scenario.name}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(device && takesDevice ? { device } : {}),
+    });
+    const body = await response.json();
+    byId("answer").textContent = response.ok ? word().started(scenario[language], body.run_id) : word().failed(body.detail);
+  } catch (why) {
+    byId("answer").textContent = word().failed(why.message);
+  }
+  refresh();
+}
+
+function drawScenarios(day) {
+  const box = byId("scenarios");
+  if (box.childElementCount !== scenarios.length) {
+    box.replaceChildren(...scenarios.map((scenario) => {
+      const button = element("button");
+      button.type = "button";
+      button.dataset.name = scenario.name;
+      button.append(element("span"), element("small", scenario.name));
+      if (["day", "quiet"].includes(scenario.name)) button.className = "plain";
+      button.addEventListener("click", () => start(scenario));
+      return button;
+    }));
+  }
+  scenarios.forEach((scenario, n) => {
+    box.children[n].firstChild.textContent = scenario[language];
+    if (scenario.name === "day") box.children[n].setAttribute("aria-pressed", String(day));
+  });
+}
+
+function drawDevices() {
+  const select = byId("device");
+  const chosen = select.value;
+  const first = element("option", word().any);
+  first.value = "";
+  select.replaceChildren(first, ...devices.filter((d) => d.classes.length).map((device) => {
+    const option = element("option", `${device.id} · ${device.place} · ${device.profile}`);
+    option.value = device.id;
+    return option;
+  }));
+  select.value = chosen;
+}
+
+function tile(name, text, place, alarming) {
+  const item = element("li", undefined, alarming ? "on" : "well");
+  item.append(element("strong", `${name}：${text}`), element("small", place));
+  return item;
+}
+
+function line(left, middle, right, danger) {
+  const item = element("li", undefined, danger ? "danger" : "");
+  item.append(left, element("span", middle), element("b", right));
+  return item;
+}
+
+function draw(state, facts) {
+  drawScenarios(state.day);
+  replace("outputs", state.points.filter((p) => p.output).map((p) =>
+    tile(pointName(p.point), p.value ? word().on : word().off, `${p.device} ${p.place}`, Boolean(p.value))), word().nothing);
+  replace("links", state.links.map((l) => tile(l.id, l.up ? word().up : word().down, `${l.kind} ${l.where}`, !l.up)), word().nothing);
+  const odd = state.points.filter((p) => !p.output).map((p) =>
+    line(element("small", p.place), `${p.device} ${pointName(p.point)}`, `${valueText(p.value)}${p.unit ?? ""}`, true));
+  const unwell = Object.entries(state.unwell).map(([device, health]) =>
+    line(element("small", ""), `${device} ${pointName("answers")}`, valueText(health), true));
+  replace("notable", odd.concat(unwell), word().nothing);
+  replace("truth", facts.slice().reverse().map((fact) => {
+    const at = element("time", new Date(fact.at).toLocaleTimeString(word().code, { hour12: false }));
+    at.dateTime = fact.at;
+    const danger = fact.value === true || ["down", "dead", "forced"].includes(fact.value);
+    return line(at, `${fact.device} ${pointName(fact.point)}`, valueText(fact.value), danger);
+  }), word().none);
+}
+
+function translate() {
+  document.documentElement.lang = word().code;
+  document.title = language === "zh" ? "模拟楼栋 · 邻里" : "Simulated building · Linli";
+  for (const node of document.querySelectorAll("[data-zh]")) node.textContent = node.dataset[language];
+  byId("language").textContent = word().other;
+  byId("language").lang = language === "zh" ? "en" : "zh-CN";
+  drawDevices();
+}
+
+async function refresh() {
+  const status = byId("connection");
+  try {
+    if (!scenarios.length) {
+      [scenarios, devices] = await Promise.all([get("/scenarios"), get("/devices")]);
+      drawDevices();
+    }
+    const [state, facts] = await Promise.all([get("/state?only=notable"), get(`/truth?last=${FACTS_SHOWN}`)]);
+    draw(state, facts);
+    status.textContent = word().live;
+    status.className = "pill";
+  } catch {
+    status.textContent = word().lost;
+    status.className = "pill lost";
+  }
+}
+
+byId("language").addEventListener("click", () => {
+  language = language === "zh" ? "en" : "zh";
+  localStorage.setItem("language", language);
+  translate();
+  refresh();
+});
+translate();
+refresh();
+setInterval(refresh, REFRESH_MS);
