@@ -293,8 +293,9 @@ class ScriptPlayer:
             up = [link for link in able if self.truth.link_up(link)]
             return [self._random.choice(up)] if up else []
         idle = [d for d in able if self.truth.at_rest(d) and self.truth.link_up(self.truth.devices[d].link)]
-        idle = idle if len(idle) >= part.count else able
-        return self._random.sample(idle, min(part.count, len(idle)))
+        at_home = [d for d in idle if self.truth.devices[d].place.household is not None]
+        pool = next((some for some in (at_home, idle) if len(some) >= part.count), able)
+        return self._random.sample(pool, min(part.count, len(pool)))
 
     def _fits(self, who: AlarmClass | Who, target: str) -> bool:
         """A device asked for by name needs less than one picked: any detector may die, any link may be cut."""
@@ -311,9 +312,7 @@ class ScriptPlayer:
             watched = [d for d in devices if d.life_safety and d.supervise_s is not None]
             soonest = min((d.supervise_s or 0.0 for d in watched), default=0.0)
             return [d.id for d in watched if d.supervise_s == soonest]
-        able = [d for d in devices if rules_of(d, who)]
-        at_home = [d for d in able if d.place.household is not None]
-        return [d.id for d in at_home or able]
+        return [d.id for d in devices if rules_of(d, who)]
 
     def _do(self, actor: str, who: AlarmClass | Who, step: Step, run_id: str) -> None:
         if step.do in (Do.CUT, Do.HEAL):

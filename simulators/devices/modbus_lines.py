@@ -23,6 +23,7 @@ BABBLE_BYTES = 40
 RETRY_LISTEN_S = 1.0
 """Wait before listening again on a port that is in use."""
 BROADCAST = 0
+MBAP_LENGTH_MAX = 254
 
 
 class Reply(NamedTuple):
@@ -132,7 +133,7 @@ class TcpHost:
         self._noise = Random(seed)
         self._server: asyncio.Server | None = None
         self._retry: asyncio.Task[None] | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._masters: set[_Master] = set()
 
     @property
     def where(self) -> str:
@@ -152,12 +153,13 @@ class TcpHost:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._connections):
-            writer.transport.abort()
+        for master in list(self._masters):
+            master.drop()
 
     async def _listen(self) -> bool:
         try:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: _Master(self), self.host, self.port)
         except OSError:
             return False
         self.port = self._server.sockets[0].getsockname()[1]
@@ -168,27 +170,16 @@ class TcpHost:
             await asyncio.sleep(RETRY_LISTEN_S)
         self._retry = None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
-        try:
-            while True:
-                transaction, protocol, length, unit_id = MBAP.unpack(await reader.readexactly(MBAP.size))
-                if protocol != 0 or not 2 <= length <= 254:
-                    self.rejected += 1
-                    break
-                pdu = await reader.readexactly(length - 1)
-                reply = self._reply(transaction, unit_id, pdu)
-                if reply is not None:
-                    await asyncio.sleep(reply.after_s)
-                    writer.write(reply.data)
-                    await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # The master went away, which it may at any time.
-        finally:
-            self._connections.discard(writer)
-            writer.close()
+    def came(self, master: _Master) -> None:
+        """A master connected."""
+        self._masters.add(master)
 
-    def _reply(self, transaction: int, unit_id: int, pdu: bytes) -> Reply | None:
+    def went(self, master: _Master) -> None:
+        """A master is gone."""
+        self._masters.discard(master)
+
+    def reply(self, transaction: int, unit_id: int, pdu: bytes) -> Reply | None:
+        """What the addressed slave answers; None when it gives no answer."""
         self.requests += 1
         unit = self._units.get(unit_id)
         health = self._truth.health(unit.device.id) if unit is not None else Health.DEAD
@@ -200,3 +191,49 @@ class TcpHost:
         if health is Health.OTHER_ID:
             return Reply(tcp(transaction, unit_id % 247 + 1, response), 0)
         return spoil(tcp(transaction, unit_id, response), health, self._noise)
+
+
+class _Master(asyncio.Protocol):
+    """One connection of a master: frames in, answers out, in order."""
+
+    def __init__(self, host: TcpHost) -> None:
+        self._host = host
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._host.came(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._host.went(self)
+
+    def drop(self) -> None:
+        """Cut the connection, as a pulled cable does in the end."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= MBAP.size:
+            transaction, protocol, length, unit_id = MBAP.unpack_from(self._buffer)
+            if protocol != 0 or not 2 <= length <= MBAP_LENGTH_MAX:
+                self._host.rejected += 1
+                self.drop()
+                return
+            end = MBAP.size + length - 1
+            if len(self._buffer) < end:
+                return
+            pdu = bytes(self._buffer[MBAP.size : end])
+            del self._buffer[:end]
+            reply = self._host.reply(transaction, unit_id, pdu)
+            if reply is not None and reply.after_s:
+                asyncio.get_running_loop().call_later(reply.after_s, self._send, reply.data)
+            elif reply is not None:
+                self._send(reply.data)
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
