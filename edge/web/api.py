@@ -29,7 +29,6 @@ from edge.web.metrics import Scrape
 from edge.web.page import LocalPage, mount_page
 from edge.web.view import AlarmView, GatewayView, PointView
 
-UNKNOWN_CODES = frozenset({"unknown_alarm", "no_such_alarm", "alarm_unknown"})
 NAME_LENGTH_MAX = 100
 REASON_LENGTH_MAX = 500
 
@@ -154,7 +153,7 @@ def _verb_route(app: FastAPI, view: GatewayView) -> None:
         outcome = await view.command(command)
         if outcome.result is Result.DONE:
             return JSONResponse(outcome_body(outcome))
-        status = 404 if outcome.code in UNKNOWN_CODES else 409
+        status = 404 if outcome.code == "unknown_alarm" else 409
         return problem(status, outcome.code, outcome.message, outcome=outcome_body(outcome))
 
 

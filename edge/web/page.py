@@ -20,34 +20,11 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from edge.model import AlarmClass, Command, CommandKind, Condition, Person, Place, Recipient, Result, Via
+from edge.model import Command, CommandKind, Condition, Person, Recipient, Result, Via
 from edge.web.secrets import person_token
 from edge.web.view import AlarmView, GatewayView
+from edge.words import CLASS_WORDS, place_words
 
-CLASS_WORDS: Final = {
-    AlarmClass.FIRE_SMOKE: ("烟感报警", "Smoke"),
-    AlarmClass.FIRE_HEAT: ("温感报警", "Heat"),
-    AlarmClass.GAS_COMBUSTIBLE: ("燃气泄漏", "Combustible gas"),
-    AlarmClass.GAS_CO: ("一氧化碳", "Carbon monoxide"),
-    AlarmClass.SOS_CALL: ("求助呼叫", "Call for help"),
-    AlarmClass.SOS_INACTIVITY: ("长时间无活动", "No activity"),
-    AlarmClass.DOOR_FORCED: ("门被强开", "Door forced"),
-    AlarmClass.DOOR_HELD: ("门未关", "Door held open"),
-    AlarmClass.WATER_LEAK: ("漏水", "Water leak"),
-    AlarmClass.BIN_OVERHEAT: ("垃圾箱高温", "Bin overheating"),
-    AlarmClass.BIN_FULL: ("垃圾箱已满", "Bin full"),
-    AlarmClass.AIR_POOR: ("空气质量差", "Poor air"),
-    AlarmClass.DEVICE_OFFLINE: ("设备离线", "Device offline"),
-    AlarmClass.DEVICE_FAULT: ("设备故障", "Device fault"),
-    AlarmClass.DEVICE_TAMPER: ("设备被拆动", "Device tampered with"),
-    AlarmClass.DEVICE_BATTERY_LOW: ("电量不足", "Battery low"),
-    AlarmClass.LINK_DOWN: ("线路中断", "Link down"),
-    AlarmClass.GATEWAY_LOST: ("网关失联", "Gateway lost"),
-    AlarmClass.GATEWAY_STORAGE: ("网关存储故障", "Gateway storage fault"),
-    AlarmClass.GATEWAY_CLOCK: ("网关时钟不可信", "Gateway clock not trusted"),
-    AlarmClass.DUTY_ROOM_UNHEARD: ("联系不上值班室", "Duty room not heard"),
-    AlarmClass.TEST: ("测试", "Test"),
-}
 CONDITION_WORDS: Final = {
     Condition.ON: ("仍在报警", "still in alarm"),
     Condition.OFF: ("现场已恢复", "no longer in alarm"),
@@ -131,18 +108,6 @@ def mount_page(app: FastAPI, view: GatewayView, page: LocalPage) -> None:
         return RedirectResponse(f"/a/{token}", 303)
 
 
-def place_words(place: Place) -> str:
-    """A place as people say it: 新盛 12号楼 1单元 3层 301."""
-    if place.text:
-        return place.text
-    parts = [place.community]
-    for part, suffix in ((place.building, "号楼"), (place.unit, "单元")):
-        parts.append(f"{part}{suffix}" if part and part.isdigit() else part)
-    parts.append(None if place.floor is None else f"{place.floor}层")
-    parts += [place.household, place.room]
-    return " ".join(part for part in parts if part) or "位置未知"
-
-
 def _page(
     alarm: AlarmView, person: Recipient, timezone: str, status: int = 200, note_zh: str = "", note_en: str = ""
 ) -> Response:
@@ -150,8 +115,9 @@ def _page(
     zh, en = CLASS_WORDS[last.alarm_class]
     condition_zh, condition_en = CONDITION_WORDS[last.condition]
     raised = datetime.fromtimestamp(alarm.raised_ms / 1000, ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M:%S")
+    place_zh, place_en = place_words(last.place)
     facts = [
-        ("位置", "Place", html.escape(place_words(last.place))),
+        ("位置", "Place", f"{html.escape(place_zh)}<br>{_en(html.escape(place_en))}"),
         ("时间", "Time", raised),
         ("现状", "Condition", f"{condition_zh} {_en(condition_en)}"),
     ]
@@ -181,7 +147,8 @@ def _deed(alarm: AlarmView, person: Recipient) -> str:
 
 
 def _gone() -> Response:
-    text = f"<main><h1>链接已失效</h1><p>{_en('This link is over: the alarm has ended, or it was never valid.')}</p></main>"
+    why = _en("This link is over: the alarm has ended, or it was never valid.")
+    text = f"<main><h1>链接已失效</h1><p>{why}</p></main>"
     return _html("链接已失效", text, 404)
 
 
