@@ -1,0 +1,5 @@
+"""Modbus RTU and TCP devices (kinds modbus-rtu, modbus-tcp)."""
+
+from device_drivers.modbus.driver import create
+
+__all__ = ["create"]

@@ -1,0 +1,256 @@
+"""Modbus RTU and TCP: polls the registers that profiles name, and sets coils and registers with read-back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from device_drivers.modbus import pdu
+from device_drivers.modbus.decode import cell, value_of
+from device_drivers.modbus.pdu import Answer, Data, Refusal, Request
+from device_drivers.modbus.plan import Span, rtu_cost_s, spans
+from device_drivers.modbus.wire import QUIET_AFTER_FAULT_S, RTU_REPLY_S, TCP_REPLY_S, RtuBus, TcpHost, Wire
+from edge.errors import Unreachable
+from edge.model import (
+    BadCause,
+    Batch,
+    Delivered,
+    Device,
+    Outcome,
+    Point,
+    PointKey,
+    PollItem,
+    Quality,
+    Reading,
+    ReadRequest,
+    Refused,
+    TryLater,
+    Value,
+    Write,
+)
+from edge.ports import Driver, Kit, LinkSettings
+
+LATE_REPLY_S = 5.0
+"""For this long after an unanswered request its reply may still come; no request that it fits is made meanwhile."""
+POLL_S = 2.0
+"""Period of a profile that gives none."""
+_REFUSED_FOR_EVER = frozenset({1, 2, 3})
+_SCAN_REPLY_S = 0.1
+
+
+def create(settings: LinkSettings, devices: Sequence[Device], kit: Kit) -> Driver:
+    """The driver of a modbus-rtu or modbus-tcp link. No I/O. Raises ValueError."""
+    options = settings.options
+    wire: Wire
+    if settings.kind == "modbus-rtu":
+        wire = RtuBus(
+            str(options["port"]),
+            int(options.get("baudrate", 9600)),
+            str(options.get("parity", "N")),
+            float(options.get("stopbits", 1)),
+            float(options.get("timeout_s", RTU_REPLY_S)),
+            kit.count,
+        )
+        baudrate: int | None = int(options.get("baudrate", 9600))
+    else:
+        wire = TcpHost(
+            str(options["host"]), int(options.get("port", 502)), float(options.get("timeout_s", TCP_REPLY_S)), kit.count
+        )
+        baudrate = None
+    return ModbusDriver(settings.id, devices, kit, wire, baudrate)
+
+
+class ModbusDriver:
+    """One bus or host with its devices."""
+
+    def __init__(self, link: str, devices: Sequence[Device], kit: Kit, wire: Wire, baudrate: int | None) -> None:
+        self._link, self._kit, self._wire = link, kit, wire
+        self._devices = {device.id: device for device in devices}
+        self._spans = {device.id: _spans_of(device, tcp=baudrate is None) for device in devices}
+        self._plan = tuple(
+            _poll_item(device, index, span, wire.reply_s, baudrate)
+            for device in devices
+            for index, span in enumerate(self._spans[device.id])
+        )
+        self._good: dict[int, Request] = {}
+        self._late: list[tuple[Request, float]] = []
+        self._dirty = False
+
+    @property
+    def plan(self) -> Sequence[PollItem]:
+        """One item for each range of each device."""
+        return self._plan
+
+    async def open(self) -> None:
+        """Open the port or connect. Raises Unreachable, Denied."""
+        self._dirty = False
+        await self._wire.open()
+
+    async def read(self, request: ReadRequest | None) -> Batch:
+        """One exchange. A device's own failure is bad readings; raises Unreachable when the link is gone."""
+        if request is None:
+            raise ValueError("a Modbus link is polled: read needs a request of the plan")
+        span = self._spans[request.device][request.plan]
+        answer: Answer | None = None
+        if self._late_reply_fits(span.request):
+            self._kit.count("held_back")
+        else:
+            answer = await self._exchange(span.request)
+        return Batch(self._link, self._readings(request.device, span, answer), _nothing_to_acknowledge)
+
+    async def write(self, write: Write) -> Outcome:
+        """One write, and the same coil or register read back."""
+        device = self._devices.get(write.key.device)
+        how = {} if device is None else device.wire.get("points", {}).get(write.key.point, {}).get("write")
+        if device is None or not how:
+            return Refused(f"{write.key} cannot be set")
+        try:
+            request = _write_request(_unit(device), how, write.value)
+        except ValueError as fault:
+            return Refused(f"{write.key}: {fault}")
+        try:
+            return await self._write(request)
+        except Unreachable as fault:
+            return TryLater(str(fault))
+
+    async def probe(self) -> Sequence[str]:
+        """Unit numbers that answer a harmless read (holding register 0); an exception is an answer too."""
+        found = []
+        usual_s, self._wire.reply_s = self._wire.reply_s, min(self._wire.reply_s, _SCAN_REPLY_S)
+        try:
+            for unit in range(1, 248):
+                answer = await self._wire.exchange(Request(unit, pdu.READ_HOLDING, 0))
+                if isinstance(answer, Data | Refusal):
+                    found.append(str(unit))
+                else:
+                    await self._wire.clean()
+        finally:
+            self._wire.reply_s = usual_s
+        return found
+
+    async def close(self) -> None:
+        """Safe always."""
+        self._wire.close()
+
+    async def _exchange(self, request: Request) -> Answer | None:
+        """One exchange; after a fault the bus is made clean before anything else is asked."""
+        if self._dirty:
+            self._dirty = False
+            await self._wire.clean()
+        answer = await self._wire.exchange(request)
+        if isinstance(answer, Data | Refusal):
+            # Moved to the end: the canary is the device that answered last.
+            self._good.pop(request.unit, None)
+            self._good[request.unit] = request
+        else:
+            self._good.pop(request.unit, None)
+            await self._make_clean(request)
+        return answer
+
+    async def _make_clean(self, failed: Request) -> None:
+        """Quiet, drain, reopen, and a canary: another device's register, whose reply no late one can pass for."""
+        self._remember(failed)
+        await self._wire.clean()
+        canary = next((good for good in reversed(self._good.values()) if good.unit != failed.unit), None)
+        if self._wire.numbered or canary is None or self._late_reply_fits(canary):
+            return
+        if not isinstance(await self._wire.exchange(canary), Data | Refusal):
+            self._good.pop(canary.unit, None)
+            self._remember(canary)
+            self._dirty = True
+
+    def _remember(self, unanswered: Request) -> None:
+        if not self._wire.numbered:
+            now_s = self._kit.clock.monotonic()
+            self._late = [(request, until_s) for request, until_s in self._late if until_s > now_s]
+            self._late.append((unanswered, now_s + LATE_REPLY_S))
+
+    def _late_reply_fits(self, request: Request) -> bool:
+        """A late reply could be taken for the answer to this request, and carry another register's value."""
+        now_s = self._kit.clock.monotonic()
+        return any(until_s > now_s and request.mistakable_for(late) for late, until_s in self._late)
+
+    async def _write(self, request: Request) -> Outcome:
+        answer = await self._exchange(request)
+        if isinstance(answer, Refusal):
+            text = f"the device refuses with exception {answer.code}"
+            return Refused(text) if answer.code in _REFUSED_FOR_EVER else TryLater(text)
+        if not isinstance(answer, Data):
+            return TryLater("no answer" if answer is None else f"a reply that is none ({answer.cause})")
+        fc = pdu.READ_COILS if request.fc == pdu.WRITE_COIL else pdu.READ_HOLDING
+        back = Request(request.unit, fc, request.address)
+        now_s = self._kit.clock.monotonic()
+        if any(until_s > now_s and (late.unit, late.fc) == (back.unit, back.fc) for late, until_s in self._late):
+            return Delivered("echoed; not read back while a late reply may come")
+        answer = await self._exchange(back)
+        if isinstance(answer, Refusal):
+            return Delivered(f"echoed; the device does not let it be read (exception {answer.code})")
+        wanted = bytes([request.value != 0]) if fc == pdu.READ_COILS else request.value.to_bytes(2, "big")
+        found = answer.data if isinstance(answer, Data) else None
+        if found is not None and fc == pdu.READ_COILS:
+            # Bits after the one asked for are padding, which some devices do not keep at zero.
+            found = bytes([found[0] & 1])
+        return Delivered("read back") if found == wanted else TryLater("written, but not read back as written")
+
+    def _readings(self, device: str, span: Span, answer: Answer | None) -> tuple[Reading, ...]:
+        wall_ms, now_s = self._kit.clock.wall_ms(), self._kit.clock.monotonic()
+        made = []
+        for each in span.cells:
+            found: Value | BadCause = _cause(answer)
+            if isinstance(answer, Data):
+                found = value_of(each, span.request.address, answer.data)
+            key = PointKey(device, each.point.key)
+            if isinstance(found, BadCause):
+                made.append(Reading(key, None, Quality.BAD, found, wall_ms, now_s))
+            else:
+                made.append(Reading(key, found, Quality.GOOD, None, wall_ms, now_s, momentary=each.point.momentary))
+        return tuple(made)
+
+
+def _cause(answer: Answer | None) -> BadCause:
+    if answer is None:
+        return BadCause.TIMEOUT
+    return BadCause.EXCEPTION if isinstance(answer, Refusal) else BadCause.GARBLED
+
+
+def _unit(device: Device) -> int:
+    return int(device.address)
+
+
+def _spans_of(device: Device, tcp: bool) -> tuple[Span, ...]:
+    """The device's requests. Raises ValueError for an address or a mapping that cannot be."""
+    unit = _unit(device)
+    if not (0 if tcp else 1) <= unit <= (255 if tcp else 247):
+        raise ValueError(f"device {device.id}: {unit} is no unit number on this link")
+    readable: list[Point] = [point for point in device.points if point.read]
+    return spans(unit, (cell(point) for point in readable))
+
+
+def _poll_item(device: Device, index: int, span: Span, reply_s: float, baudrate: int | None) -> PollItem:
+    """timeout_s is all that a dead device costs the bus: its silence, the quiet after it, and the canary."""
+    period_s = float(device.wire.get("poll_s") or POLL_S)
+    cost_s = 0.01 if baudrate is None else rtu_cost_s(span.request, baudrate)
+    timeout_s = reply_s if baudrate is None else reply_s + QUIET_AFTER_FAULT_S + 2 * cost_s
+    return PollItem(ReadRequest(device.id, index), period_s, device.life_safety, timeout_s, cost_s)
+
+
+def _write_request(unit: int, how: Mapping[str, Any], value: Value) -> Request:
+    """Raises ValueError for a value that this point never takes."""
+    fc = int(how["fc"])
+    address = int(how["coil" if fc == pdu.WRITE_COIL else "register"])
+    if isinstance(value, bool):
+        state = how.get("on", True) if value else how.get("off", False)
+        if state is None:
+            raise ValueError(f"is never set to {value} by the gateway")
+        number = (0xFF00 if state else 0) if fc == pdu.WRITE_COIL else int(state)
+    elif isinstance(value, int) and fc == pdu.WRITE_REGISTER:
+        number = value
+    else:
+        raise ValueError(f"{value!r} cannot be written")
+    if not 0 <= number <= 0xFFFF:
+        raise ValueError(f"{number} does not fit a register")
+    return Request(unit, fc, address, value=number)
+
+
+def _nothing_to_acknowledge() -> None:
+    """A polled device waits for no acknowledgement."""
