@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from device_drivers.profiles import load_profiles
 from edge.config import load_building
+from edge.config.secret import Secret
 from edge.errors import ConfigError
 from edge.model import Device, Value
 from simulators.building import LINK, Fact, GroundTruth
 from simulators.devices.modbus_lines import RtuBus, TcpHost
 from simulators.devices.modbus_unit import ModbusUnit
-from simulators.devices.mqtt_fleet import Account, MqttFleet
+from simulators.devices.mqtt_fleet import Account, Broker, MqttFleet
 from simulators.devices.pty_line import PortRefused
 from simulators.devices.rf433 import RfReceiver
 from simulators.scenarios import NAMES, Cannot, ScriptPlayer
@@ -60,26 +60,24 @@ def account_of(options: Mapping[str, object]) -> Account:
     """As whom the sensors of an mqtt link sign in."""
     if USER_ENV in os.environ:
         return Account(os.environ[USER_ENV], os.environ.get(PASSWORD_ENV))
-    username, password = options.get("username"), options.get("password")
-    return Account(str(username) if username is not None else None, _plain(password))
+    return Account(plain(options.get("username")), plain(options.get("password")))
 
 
-def _plain(secret: object) -> str | None:
-    if secret is None:
-        return None
-    reveal = getattr(secret, "get_secret_value", None)
-    return str(reveal()) if reveal is not None else str(secret)
+def plain(text: object) -> str | None:
+    """The text itself where the configuration only shows stars."""
+    if text is None or not isinstance(text, Secret):
+        return None if text is None else str(text)
+    return text.reveal()
 
 
 class SimulatedBuilding:
-    """All simulated links and devices of one building, their ground truth and its script. base: of relative ports."""
+    """All simulated links and devices of one building, their ground truth and its script."""
 
     def __init__(
         self,
         links: Sequence[SimulatedLink],
         devices: Sequence[Device],
         resting: Mapping[str, Mapping[str, Value]],
-        base: Path,
         seed: int,
     ) -> None:
         self.links = {link.id: link for link in links}
@@ -88,7 +86,7 @@ class SimulatedBuilding:
         self.lines: dict[str, Line] = {}
         for n, link in enumerate(links):
             mine = [d for d in devices if d.link == link.id]
-            self.lines[link.id] = self._line(link, mine, base, seed + n)
+            self.lines[link.id] = self._line(link, mine, seed + n)
         self._wake = asyncio.Event()
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self.truth.watch(self._happened)
@@ -97,22 +95,24 @@ class SimulatedBuilding:
     def from_file(cls, path: Path, seed: int) -> SimulatedBuilding:
         """All devices of a building file. Raises ConfigError."""
         building = load_building(path)
-        resting = {name: dict(profile.simulate) for name, profile in load_profiles().items()}
-        return cls(building.links, building.devices, resting, path.parent, seed)
+        resting = {name: profile.simulate for name, profile in building.profiles.items()}
+        return cls(building.links, building.devices, resting, seed)
 
-    def _line(self, link: SimulatedLink, devices: Sequence[Device], base: Path, seed: int) -> Line:
+    def _line(self, link: SimulatedLink, devices: Sequence[Device], seed: int) -> Line:
         options = link.options
         if link.kind == "mqtt":
-            return MqttFleet(link.id, str(options["url"]), account_of(options), devices, self.truth, seed)
+            first = options["url"] if isinstance(options["url"], str) else options["url"][0]
+            broker = Broker(plain(first) or "", account_of(options), plain(options.get("ca")))
+            return MqttFleet(link.id, broker, devices, self.truth, seed)
         if link.kind == "rf433":
-            return RfReceiver(base / str(options["port"]), devices, self.truth, seed)
+            return RfReceiver(Path(str(options["port"])), devices, self.truth, seed)
         units = {unit.unit: unit for unit in (ModbusUnit(d, self.truth) for d in devices)}
         if link.kind == "modbus-tcp":
             return TcpHost(str(options["host"]), int(options["port"]), units, self.truth, seed)
         if link.kind == "modbus-rtu":
             bits = 10 + (options.get("parity", "N") != "N") + (int(options.get("stopbits", 1)) - 1)
             character_s = bits / int(options.get("baudrate", 9600))
-            return RtuBus(base / str(options["port"]), units, self.truth, seed, character_s)
+            return RtuBus(Path(str(options["port"])), units, self.truth, seed, character_s)
         raise ValueError(f"link {link.id}: no simulator for kind {link.kind!r}")
 
     def start(self, name: str, target: str | None = None) -> str:

@@ -22,7 +22,7 @@ from simulators.devices.mqtt_sensor import Message, MqttSensor
 RECONNECT_S = 1.0
 WAITING_MAX = 5_000
 """Publications kept while the broker is away; the oldest are lost first, as in a real hub."""
-MQTT_PORT = 1883
+MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
 class Account(NamedTuple):
@@ -30,6 +30,14 @@ class Account(NamedTuple):
 
     username: str | None
     password: str | None
+
+
+class Broker(NamedTuple):
+    """Where the sensors publish, and as whom. ca: file of the certificate authority for mqtts."""
+
+    url: str
+    account: Account
+    ca: str | None = None
 
 
 def told(payload: str, write: Mapping[str, Any], now: Value) -> Value | None:
@@ -55,15 +63,17 @@ def told(payload: str, write: Mapping[str, Any], now: Value) -> Value | None:
 class MqttFleet:
     """Keeps one connection, publishes what the sensors say, and repeats their states with one timer for all."""
 
-    def __init__(
-        self, link: str, url: str, account: Account, devices: Sequence[Device], truth: GroundTruth, seed: int
-    ) -> None:
-        parts = urlsplit(url)
-        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or MQTT_PORT
+    def __init__(self, link: str, broker: Broker, devices: Sequence[Device], truth: GroundTruth, seed: int) -> None:
+        parts = urlsplit(broker.url)
+        self.host, self.port = (
+            parts.hostname or "127.0.0.1",
+            parts.port or (MQTTS_PORT if parts.scheme == "mqtts" else MQTT_PORT),
+        )
         self.connected = False
         self.sent = 0
         self._link = link
-        self._account = account
+        self._account = broker.account
+        self._tls = aiomqtt.TLSParameters(ca_certs=broker.ca) if parts.scheme == "mqtts" else None
         self._truth = truth
         self._random = Random(seed)
         self._sensors = {d.id: MqttSensor(d, truth, seed) for d in devices}
@@ -75,6 +85,7 @@ class MqttFleet:
         self._waiting: deque[Message] = deque(maxlen=WAITING_MAX)
         self._wake = asyncio.Event()
         self._reports: list[tuple[float, str]] = []
+        self._wanted = False
         self._task: asyncio.Task[None] | None = None
         truth.watch(self._happened)
 
@@ -86,11 +97,13 @@ class MqttFleet:
     async def open(self) -> None:
         """Start to keep a connection; comes back by itself when the broker does."""
         if self._task is None:
+            self._wanted = True
             self._task = asyncio.create_task(self._keep_connected(), name=f"sensors of {self._link}")
 
     async def close(self) -> None:
         """Say that the bridge is offline, and go. Safe twice."""
         if self._task is not None:
+            self._wanted = False  # A failing farewell may take the place of the cancellation.
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -103,12 +116,13 @@ class MqttFleet:
             self._wake.set()
 
     async def _keep_connected(self) -> None:
-        while True:
+        while self._wanted:
             try:
                 await self._session()
             except* (aiomqtt.MqttError, OSError):
                 self.connected = False
-            await asyncio.sleep(RECONNECT_S)
+            if self._wanted:
+                await asyncio.sleep(RECONNECT_S)
 
     async def _session(self) -> None:
         will = aiomqtt.Will(self._bridges[0], b'{"state":"offline"}', 1, True) if self._bridges else None
@@ -120,6 +134,7 @@ class MqttFleet:
             identifier=f"devices-{self._link}",
             protocol=aiomqtt.ProtocolVersion.V5,
             will=will,
+            tls_params=self._tls,
         )
         async with client, asyncio.TaskGroup() as tasks:
             self.connected = True

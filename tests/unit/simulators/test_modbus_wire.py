@@ -56,7 +56,9 @@ def test_an_exception_is_the_published_one() -> None:
 def test_the_smoke_read_over_tcp() -> None:
     table = Table()
     table.words[3] = 1
-    assert tcp(1, 1, answer(bytes.fromhex("03 00 03 00 01"), table)) == bytes.fromhex("00 01 00 00 00 05 01 03 02 00 01")
+    assert tcp(1, 1, answer(bytes.fromhex("03 00 03 00 01"), table)) == bytes.fromhex(
+        "00 01 00 00 00 05 01 03 02 00 01"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ MakeTruth = Callable[..., GroundTruth]
 KINDS = {"bus1": "modbus-rtu", "bus2": "modbus-rtu", "plc": "modbus-tcp", "zigbee": "mqtt", "rf": "rf433"}
 
 
-def play(truth: GroundTruth, name: str, target: str | None = None, until_s: float = 300.0) -> list[tuple[float, str, object]]:
+def play(
+    truth: GroundTruth, name: str, target: str | None = None, until_s: float = 300.0
+) -> list[tuple[float, str, object]]:
     """Play one scenario; what happened as (seconds, device/point, value)."""
     player, now_s, happened = ScriptPlayer(truth, KINDS, 1), 0.0, list[tuple[float, str, object]]()
     truth.watch(lambda fact: happened.append((now_s, f"{fact.device}/{fact.point}", fact.value)))
@@ -26,7 +28,9 @@ def play(truth: GroundTruth, name: str, target: str | None = None, until_s: floa
 
 
 def test_the_names_are_those_of_the_contract() -> None:
-    assert set(NAMES) == set("day quiet sos smoke-kitchen gas-rising door-forced bin-full detector-dead bus-cut storm".split())
+    assert set(NAMES) == set(
+        "day quiet sos smoke-kitchen gas-rising door-forced bin-full detector-dead bus-cut storm".split()
+    )
 
 
 def test_an_sos_is_one_press(make_truth: MakeTruth) -> None:
@@ -101,7 +105,9 @@ def test_run_ids_differ_and_facts_carry_them(make_truth: MakeTruth) -> None:
     assert [f.run_id for f in truth.facts] == [first, second]
 
 
-@pytest.mark.parametrize(("name", "target"), [("gas-rising", "s1"), ("bus-cut", "nobody"), ("sos", "g1"), ("storm", "d1")])
+@pytest.mark.parametrize(
+    ("name", "target"), [("gas-rising", "s1"), ("bus-cut", "nobody"), ("sos", "g1"), ("storm", "d1")]
+)
 def test_a_device_that_cannot_is_refused(make_truth: MakeTruth, name: str, target: str) -> None:
     with pytest.raises(Cannot):
         play(make_truth(), name, target)
