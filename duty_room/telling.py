@@ -1,0 +1,83 @@
+"""Telling people: due notices go to their services, and what became of each goes on the timeline.
+
+A notice is a row until it is settled, so a crash between two attempts loses none. Handed over never means answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from duty_room import words
+from duty_room.desk import Desk
+from duty_room.incident import ENDED
+from duty_room.metrics import Metrics
+from duty_room.registry import Registry
+from duty_room.store import rows
+from duty_room.store.rows import Due
+from duty_room.web.person import link_url, make_link
+from edge.limits import NOTICE_CHILDREN_MAX
+from edge.model import Delivered, Notice, Refused
+from edge.ports import Channel, Clockwork
+
+
+class Teller:
+    """Hands due notices to the channel. The only place that talks to services of people."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        registry: Registry,
+        channel: Channel,
+        clock: Clockwork,
+        metrics: Metrics,
+        public_url: str,
+        key: bytes,
+    ) -> None:
+        self._desk = desk
+        self._registry = registry
+        self._channel = channel
+        self._clock = clock
+        self._metrics = metrics
+        self._public_url = public_url
+        self._key = key
+        self._going: set[str] = set()
+
+    async def round(self) -> None:
+        """Everything that is due now and not already on its way, a few at a time."""
+        now_ms = self._clock.wall_ms()
+        due = await self._desk.store.read(lambda conn: rows.due_notices(conn, now_ms, 4 * NOTICE_CHILDREN_MAX))
+        due = [one for one in due if one.notice_id not in self._going]
+        if not due:
+            return
+        self._going.update(one.notice_id for one in due)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in due:
+                    group.create_task(self._tell(one))
+        finally:
+            self._going.difference_update(one.notice_id for one in due)
+
+    def _needed(self, due: Due) -> bool:
+        """A notice of a ladder is needed while it rings as it did; one of a dispatch until the incident is over."""
+        incident = due.incident
+        if due.kind == "dispatch":
+            return incident.state not in ENDED
+        # A first attempt is always made: priority 1 tells the grid worker in parallel with the screen, and an
+        # acknowledge at the screen one second later does not send anybody to the flat.
+        return due.attempt == 0 and incident.state not in ENDED or incident.ringing and incident.rings == due.ring
+
+    async def _tell(self, due: Due) -> None:
+        if not self._needed(due):
+            await self._desk.untold(due)
+            return
+        incident_id = due.incident.id
+        token = await self._desk.store.write(lambda tx: make_link(tx, self._key, incident_id, due.recipient))
+        title, body = words.message("zh-CN", due.incident, due.kind, link_url(self._public_url, token))
+        now_ms = self._clock.wall_ms()
+        notice = Notice(
+            due.notice_id, incident_id, due.step, due.recipient, "messenger", title, body, now_ms, due.attempt
+        )
+        outcome = await self._channel.deliver(notice)
+        word = "delivered" if isinstance(outcome, Delivered) else "refused" if isinstance(outcome, Refused) else "later"
+        self._metrics.notices.labels(word).inc()
+        await self._desk.told(due, outcome, self._clock.wall_ms())
