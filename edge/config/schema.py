@@ -1,0 +1,241 @@
+"""The form of the building file and of the duty-room file. Unknown keys are errors; types are strict.
+
+The JSON Schemas under configs/ are generated from here (``python -m edge.config.generate``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+from device_drivers.profiles.schema import Scalar
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Ids become topics, file names and columns."""
+GatewayId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+"""A gateway's id is one level of an MQTT topic and a user name of the duty broker."""
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+Urls = Text | Annotated[list[Text], Field(min_length=1, max_length=8)]
+Listen = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):[0-9]{1,5}$")]
+"""HOST:PORT; port 0 takes a free one."""
+
+
+ROLES = ("grid_worker", "micro_grid_worker", "grid_chief", "duty_officer", "viewer", "administrator")
+"""What people of the duty room are: the first three are told on the street, the others sit in the room."""
+
+
+class Form(BaseModel):
+    """Base of all forms: strict types, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GatewayForm(Form):
+    """The gateway itself."""
+
+    id: GatewayId
+    data_dir: Text = "./data"
+    timezone: Text = "Asia/Shanghai"
+    listen: Listen = "127.0.0.1:8081"
+
+
+class SiteForm(Form):
+    """The building: its name in the grid system and its shape. floors: [lowest, highest], -1 is B1."""
+
+    community: Text
+    grid: Text | None = None
+    micro_grid: Text | None = None
+    building: Text
+    units: Annotated[list[Text], Field(min_length=1, max_length=64)]
+    floors: tuple[Annotated[int, Field(ge=-20, le=300)], Annotated[int, Field(ge=-20, le=300)]]
+    households_per_floor: int = Field(ge=0, le=99)
+
+    @field_validator("floors", mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class RtuForm(Form):
+    """A serial bus of Modbus RTU devices. timeout_s: how long one answer may take."""
+
+    id: Id
+    kind: Literal["modbus-rtu"]
+    port: Text
+    baudrate: Literal[300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    timeout_s: float = Field(default=0.5, ge=0.05, le=10, allow_inf_nan=False)
+
+
+class TcpForm(Form):
+    """A host that speaks Modbus TCP, also for several units behind it."""
+
+    id: Id
+    kind: Literal["modbus-tcp"]
+    host: Text
+    port: int = Field(default=502, ge=1, le=65535)
+    timeout_s: float = Field(default=1.0, ge=0.05, le=10, allow_inf_nan=False)
+
+
+class MqttForm(Form):
+    """The building broker. With readings_username, devices without a life-safety rule get a session of their own."""
+
+    id: Id
+    kind: Literal["mqtt"]
+    url: Urls
+    username: Text | None = None
+    password: Text | None = None
+    readings_username: Text | None = None
+    readings_password: Text | None = None
+    ca: Text | None = None
+
+
+class RadioForm(Form):
+    """A 433 MHz receiver on a serial line."""
+
+    id: Id
+    kind: Literal["rf433"]
+    port: Text
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 19200
+
+
+LinkForm = RtuForm | TcpForm | MqttForm | RadioForm
+AnyLink = Annotated[LinkForm, Field(discriminator="kind")]
+
+
+class PlaceForm(Form):
+    """Where in the building; text replaces or adds words for people."""
+
+    unit: Text | None = None
+    floor: Annotated[int, Field(ge=-20, le=300)] | None = None
+    household: Text | None = None
+    room: Text | None = None
+    text: Text | None = None
+
+
+class DeviceForm(Form):
+    """A profile on a link at a place. address: unit number, topic or code, as the link names it."""
+
+    id: Id
+    profile: Text
+    link: Text
+    address: Text | int
+    place: PlaceForm = PlaceForm()
+    note: str | None = None
+
+
+class OverrideForm(Form):
+    """Changes to one rule of a device or of all devices of a profile."""
+
+    limit: float | None = Field(default=None, allow_inf_nan=False)
+    deadband: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    on_delay_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
+    debounce_s: float | None = Field(default=None, ge=0, le=60, allow_inf_nan=False)
+    priority: int | None = Field(default=None, ge=1, le=4)
+
+
+ClassPattern = Text
+"""An alarm class, or a group such as ``fire.*``."""
+
+
+class SounderForm(Form):
+    """A writable point that sounds for these classes until acknowledged."""
+
+    point: Text
+    classes: Annotated[list[ClassPattern], Field(min_length=1)]
+    when: Literal["at_once", "ladder"] = "at_once"
+
+
+class LinkageForm(Form):
+    """What is set when an alarm of these classes reaches this priority. A gas valve is closed, never opened."""
+
+    classes: Annotated[list[ClassPattern], Field(min_length=1)]
+    priority: int = Field(default=1, ge=1, le=4)
+    point: Text
+    value: Scalar
+
+
+class RecipientForm(Form):
+    """A person whom the gateway itself tells. tell: Apprise URLs."""
+
+    id: Id
+    name: Text
+    role: Text = "grid_worker"
+    tell: Annotated[list[Text], Field(max_length=16)]
+
+
+class BrokerForm(Form):
+    """How to reach a broker; several urls are tried in order."""
+
+    url: Urls
+    username: Text | None = None
+    password: Text | None = None
+    ca: Text | None = None
+
+
+class CityForm(BrokerForm):
+    """The city's broker and how often it gets a summary."""
+
+    every_s: Seconds = 300.0
+
+
+class UplinksForm(Form):
+    """Where summaries go."""
+
+    city: CityForm | None = None
+
+
+class BuildingForm(Form):
+    """A building file: everything one gateway is told. profiles: folders with the site's own profiles."""
+
+    gateway: GatewayForm
+    site: SiteForm
+    links: Annotated[list[AnyLink], Field(min_length=1)]
+    devices: list[DeviceForm] = []
+    devices_from: Text | None = None
+    profiles: list[Text] = []
+    rules: dict[str, dict[str, OverrideForm]] = {}
+    sounders: list[SounderForm] | None = None
+    linkages: list[LinkageForm] = []
+    roster: list[RecipientForm] = []
+    duty_room: BrokerForm | None = None
+    uplinks: UplinksForm = UplinksForm()
+
+
+class DutyForm(Form):
+    """The duty room itself. public_url: the address phones reach it at."""
+
+    id: GatewayId
+    data_dir: Text = "./data"
+    timezone: Text = "Asia/Shanghai"
+    listen: Listen = "127.0.0.1:8080"
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] = "http://127.0.0.1:8080"
+
+
+class PersonForm(Form):
+    """A row of people.csv. tell: Apprise URLs, separated by spaces."""
+
+    id: Id
+    name: Text
+    role: Text
+    grid: Text | None = None
+    tell: str | None = None
+
+
+class DutyRoomForm(Form):
+    """A duty-room file."""
+
+    duty_room: DutyForm
+    broker: BrokerForm
+    gateways: Annotated[list[GatewayId], Field(min_length=1)]
+    people: Text | None = None
+    database: Text | None = None
+    city: BrokerForm | None = None
+
+
+BUILDING: TypeAdapter[BuildingForm] = TypeAdapter(BuildingForm)
+DUTY_ROOM: TypeAdapter[DutyRoomForm] = TypeAdapter(DutyRoomForm)
+PERSON: TypeAdapter[PersonForm] = TypeAdapter(PersonForm)
