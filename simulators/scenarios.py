@@ -83,10 +83,10 @@ GAS_CURVE = (
 SCENARIOS: Mapping[str, Scenario] = {
     "sos": Scenario("一键呼叫", "SOS call", (Part(AlarmClass.SOS_CALL, (Step(0, Do.PRESS),)),)),
     "smoke-kitchen": Scenario(
-        "厨房冒烟,散去", "Kitchen smoke that clears", (Part(AlarmClass.FIRE_SMOKE, _on_then_rest(25)),)
+        "厨房冒烟，散去", "Kitchen smoke that clears", (Part(AlarmClass.FIRE_SMOKE, _on_then_rest(25)),)
     ),
     "gas-rising": Scenario(
-        "燃气升高,再回落",
+        "燃气升高，再回落",
         "Gas rising from low to high",
         (
             Part(
@@ -97,7 +97,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "door-forced": Scenario("门被强行打开", "Door forced", (Part(AlarmClass.DOOR_FORCED, _on_then_rest(20)),)),
     "bin-full": Scenario(
-        "垃圾桶装满,清空",
+        "垃圾桶装满，清空",
         "Bin filling up, emptied",
         (
             Part(
@@ -108,12 +108,12 @@ SCENARIOS: Mapping[str, Scenario] = {
         ),
     ),
     "detector-dead": Scenario(
-        "探测器失联,恢复",
+        "探测器失联，恢复",
         "Detector dies and comes back",
         (Part(Who.DETECTOR, (Step(0, Do.DIE), Step(30, Do.RECOVER, missed=True))),),
     ),
     "bus-cut": Scenario(
-        "总线被拔,插回", "Bus pulled out and put back", (Part(Who.LINK, (Step(0, Do.CUT), Step(25, Do.HEAL))),)
+        "总线被拔，插回", "Bus pulled out and put back", (Part(Who.LINK, (Step(0, Do.CUT), Step(25, Do.HEAL))),)
     ),
     "storm": Scenario(
         "告警风暴",

@@ -7,17 +7,20 @@ const WORDS = {
     on: "开", off: "关", up: "通", down: "断", nothing: "一切正常", none: "还没有发生什么",
     started: (name, run) => `已开始：${name}（${run}）`, failed: (why) => `没有开始：${why}`,
     points: {
-      horn: "警号", gas_valve: "燃气阀关闭", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "链路", answers: "应答",
-      state: "状态", fill: "满溢度", temperature: "温度", press: "按下", key: "按下", action: "按下", contact: "门", door: "门", ack_key: "确认钥匙",
+      horn: "警号", gas_valve: "燃气阀", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "链路", answers: "应答",
+      state: "状态", fill_percent: "满溢度", temperature: "温度", call: "呼叫", passage: "通行", open: "门开", gas: "燃气",
+      ack_key: "确认钥匙", tamper: "防拆", battery: "电量", battery_low: "电量低", water_leak: "水浸", co2: "二氧化碳", humidity: "湿度",
     },
-    values: { true: "是", false: "否", up: "恢复", down: "断开", well: "正常", dead: "失联", forced: "被强行打开", closed: "关", open: "开", held: "未关好" },
+    values: { true: "是", false: "否", up: "恢复", down: "断开", well: "正常", dead: "失联", forced: "被强行打开", closed: "关", open: "开", held: "未关好", in: "进", out: "出" },
+    outputs: { horn: ["静", "响"], gas_valve: ["未动作", "已关闭"] },
   },
   en: {
     other: "中文", code: "en", any: "choose for me", live: "live", lost: "connection lost, trying again",
     on: "on", off: "off", up: "up", down: "down", nothing: "all at rest", none: "nothing has happened yet",
     started: (name, run) => `started: ${name} (${run})`, failed: (why) => `not started: ${why}`,
-    points: { gas_valve: "gas valve closed", lel: "gas", answers: "answers", key: "pressed", action: "pressed" },
+    points: { gas_valve: "gas valve", lel: "gas", fill_percent: "fill", ack_key: "key switch", battery_low: "battery low", water_leak: "water leak" },
     values: { true: "yes", false: "no" },
+    outputs: { horn: ["silent", "sounding"], gas_valve: ["not closed", "closed"] },
   },
 };
 const REFRESH_MS = 1000;
@@ -29,6 +32,7 @@ let devices = [];
 const byId = (id) => document.getElementById(id);
 const word = () => WORDS[language];
 const pointName = (point) => word().points[point] ?? point;
+const outputText = (point, on) => (word().outputs[point] ?? [word().off, word().on])[Number(on)];
 const valueText = (value) => (typeof value === "number" ? String(value) : word().values[String(value)] ?? String(value));
 
 function element(tag, text, className) {
@@ -100,7 +104,7 @@ function drawDevices() {
 
 function tile(name, text, place, alarming) {
   const item = element("li", undefined, alarming ? "on" : "well");
-  item.append(element("strong", `${name}：${text}`), element("small", place));
+  item.append(element("strong", `${name}${language === "zh" ? "：" : ": "}${text}`), element("small", place));
   return item;
 }
 
@@ -113,7 +117,7 @@ function line(left, middle, right, danger) {
 function draw(state, facts) {
   drawScenarios(state.day);
   replace("outputs", state.points.filter((p) => p.output).map((p) =>
-    tile(pointName(p.point), p.value ? word().on : word().off, `${p.device} ${p.place}`, Boolean(p.value))), word().nothing);
+    tile(pointName(p.point), outputText(p.point, Boolean(p.value)), `${p.device} ${p.place}`, Boolean(p.value))), word().nothing);
   replace("links", state.links.map((l) => tile(l.id, l.up ? word().up : word().down, `${l.kind} ${l.where}`, !l.up)), word().nothing);
   const odd = state.points.filter((p) => !p.output).map((p) =>
     line(element("small", p.place), `${p.device} ${pointName(p.point)}`, `${valueText(p.value)}${p.unit ?? ""}`, true));
@@ -157,6 +161,7 @@ async function refresh() {
 byId("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   localStorage.setItem("language", language);
+  byId("answer").textContent = "";
   translate();
   refresh();
 });
