@@ -162,12 +162,16 @@ class SimulatedBuilding:
             self._changed.put_nowait(fact.device)
 
 
-async def until_stopped(building: SimulatedBuilding) -> None:
-    """Run the building until SIGINT or SIGTERM, then take it away."""
+def stop_signals() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM from now on: called before anything is put in place, so that all is taken away again."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def run_until(building: SimulatedBuilding, stopped: asyncio.Event) -> None:
+    """Run the building until stopped, then take it away."""
     running = asyncio.create_task(building.run(), name="building")
     waiting = asyncio.create_task(stopped.wait(), name="signals")
     try:
@@ -190,6 +194,7 @@ def describe(building: SimulatedBuilding) -> list[str]:
 
 
 async def _simulate(path: Path, scenario: str | None, seed: int) -> int:
+    stopped = stop_signals()
     building = SimulatedBuilding.from_file(path, seed)
     building.truth.watch(lambda fact: print(f"{fact.device}/{fact.point} = {fact.value}", flush=True))
     await building.open()
@@ -201,7 +206,7 @@ async def _simulate(path: Path, scenario: str | None, seed: int) -> int:
             await building.close()
             print(f"error: {why}")
             return 1
-    await until_stopped(building)
+    await run_until(building, stopped)
     return 0
 
 

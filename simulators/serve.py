@@ -14,7 +14,7 @@ import uvicorn
 from edge.errors import ConfigError
 from simulators.control import Control
 from simulators.devices.pty_line import PortRefused
-from simulators.run import SimulatedBuilding, describe, until_stopped
+from simulators.run import SimulatedBuilding, describe, run_until, stop_signals
 from simulators.scenarios import NAMES, Cannot
 
 
@@ -40,6 +40,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 async def serve(settings: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; prints ``ready URL`` when links and control answer."""
+    stopped = stop_signals()
     building = SimulatedBuilding.from_file(settings.config, settings.seed)
     await building.open()
     server = _Server(
@@ -68,7 +69,7 @@ async def serve(settings: argparse.Namespace) -> int:
     print("\n".join(describe(building)), flush=True)
     print(f"ready http://{settings.control_host}:{port}", flush=True)
     try:
-        await until_stopped(building)
+        await run_until(building, stopped)
     finally:
         server.should_exit = True
         await serving
