@@ -184,8 +184,8 @@ class DutyRoom:
         while True:
             try:
                 await self.teller.round()
-            except* NotDurable as faults:
-                self._warn("notices wait: the database does not take commits", faults)
+            except NotDurable as fault:
+                self._warn("notices wait: the database does not take commits", fault)
             await self.clock.sleep(TICK_S)
 
     async def _housekeeping(self) -> None:
@@ -241,6 +241,7 @@ async def _serve(room: DutyRoom, sock: socket.socket, url: str) -> None:
         await serving
         for task in tasks:
             task.cancel()
+        await room.teller.close()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -56,6 +56,7 @@ class Desk:
     def __init__(self, store: Store, registry: Registry) -> None:
         self.store = store
         self.registry = registry
+        self._marked: set[str] = set()
         self.on_work: Callable[[], None] = lambda: None
         """Called after a change that may have made commands or notices due."""
 
@@ -162,7 +163,8 @@ class Desk:
             lambda conn: (rows.due_looks(conn, now_ms), rows.due_ladders(conn, now_ms), rows.waiting(conn))
         )
         looks, ladders, waiting = due
-        late = [w for w in waiting if now_ms >= w.at_ms + round(OUTCOME_WAIT_S * 1000)]
+        self._marked &= {w.command_id for w in waiting}
+        late = [w for w in waiting if self._overdue(w, now_ms)]
         if not (looks or ladders or late):
             return
 
@@ -177,7 +179,13 @@ class Desk:
                     self._climb(tx, incident)
 
         await self.store.write(job)
+        self._marked.update(w.command_id for w in late)
         self.on_work()
+
+    def _overdue(self, command: rows.Waiting, now_ms: int) -> bool:
+        """Has this command something to be written down: first that nobody heard it, later that it is given up?"""
+        due_ms = command.at_ms + round(OUTCOME_WAIT_S * 1000)
+        return now_ms >= (command.expires_ms if command.command_id in self._marked else due_ms)
 
     def _look(self, tx: Tx, incident_id: str, now_ms: int) -> None:
         incident = rows.load(tx.conn, incident_id)

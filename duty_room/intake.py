@@ -156,7 +156,8 @@ class Intake:
             for one, fault in zip(heard, faults, strict=True):
                 if fault is not None:
                     # No receipt: the gateway sends it again, and its own ladder tells people meanwhile.
-                    log.error("event cannot be folded", gateway=one.gateway, event_id=one.event.event_id, why=repr(fault))
+                    which = {"gateway": one.gateway, "event_id": one.event.event_id}
+                    log.error("event cannot be folded", why=repr(fault), **which)
                     self._metrics.reject("not_folded")
             await self._receipts(good)
         for received in batch:

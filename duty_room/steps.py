@@ -68,8 +68,9 @@ def _own(alarms: tuple[AlarmView, ...], reset: bool) -> tuple[AlarmView, ...]:
 
 def _acknowledge(old: Incident, wish: Wish) -> Change:
     # Answered already, but the building has not heard it: the same step again sends it again.
-    again = old.state is State.ACKNOWLEDGED and bool(old.unheard or old.refused)
-    if old.state is not State.UNACKNOWLEDGED and not again:
+    first = old.state is State.UNACKNOWLEDGED
+    again = not first and old.state not in ENDED and bool(old.unheard or old.refused)
+    if not first and not again:
         raise IllegalStep("already_acknowledged" if old.state not in ENDED else "illegal_step")
     open_alarms = [a for a in old.alarms if not a.local and a.state is not AlarmState.NORM]
     orders = tuple(Order(CommandKind.ACKNOWLEDGE, a.id, wish.by, wish.reason) for a in open_alarms)
@@ -77,10 +78,10 @@ def _acknowledge(old: Incident, wish: Wish) -> Change:
     answer = Answer(wish.by, wish.at_ms)
     new = replace(
         old,
-        state=State.ACKNOWLEDGED,
-        stage_ms=wish.at_ms,
+        state=State.ACKNOWLEDGED if first else old.state,
+        stage_ms=wish.at_ms if first else old.stage_ms,
         alarms=_own(old.alarms, reset=False),
-        acknowledged=answer,
+        acknowledged=answer if first else old.acknowledged,
         first_answer=old.first_answer or answer,
         echoes=echoes,
         unheard=(),

@@ -19,6 +19,9 @@ from edge.limits import NOTICE_CHILDREN_MAX
 from edge.model import Delivered, Notice, Refused
 from edge.ports import Channel, Clockwork
 
+GOING_MAX = 4 * NOTICE_CHILDREN_MAX
+"""Notices under way: the messenger's children run four at a time, the rest waits in its queue."""
+
 
 class Teller:
     """Hands due notices to the channel. The only place that talks to services of people."""
@@ -40,22 +43,35 @@ class Teller:
         self._metrics = metrics
         self._public_url = public_url
         self._key = key
-        self._going: set[str] = set()
+        self._going: dict[str, asyncio.Task[None]] = {}
 
     async def round(self) -> None:
-        """Everything that is due now and not already on its way, a few at a time."""
-        now_ms = self._clock.wall_ms()
-        due = await self._desk.store.read(lambda conn: rows.due_notices(conn, now_ms, 4 * NOTICE_CHILDREN_MAX))
-        due = [one for one in due if one.notice_id not in self._going]
-        if not due:
+        """Start everything that is due now and not already on its way. A hanging service delays nobody else.
+
+        Raises NotDurable when what became of a notice could not be written: it stays due.
+        """
+        self._reap()
+        room = GOING_MAX - len(self._going)
+        if room <= 0:
             return
-        self._going.update(one.notice_id for one in due)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for one in due:
-                    group.create_task(self._tell(one))
-        finally:
-            self._going.difference_update(one.notice_id for one in due)
+        now_ms = self._clock.wall_ms()
+        due = await self._desk.store.read(lambda conn: rows.due_notices(conn, now_ms, 2 * GOING_MAX))
+        for one in [one for one in due if one.notice_id not in self._going][:room]:
+            self._going[one.notice_id] = asyncio.create_task(self._tell(one), name=f"tell {one.notice_id}")
+
+    def _reap(self) -> None:
+        finished = {name: task for name, task in self._going.items() if task.done()}
+        for name in finished:
+            del self._going[name]
+        for task in finished.values():
+            task.result()
+
+    async def close(self) -> None:
+        """Stop; what was not written down is due again at the next start."""
+        for task in self._going.values():
+            task.cancel()
+        await asyncio.gather(*self._going.values(), return_exceptions=True)
+        self._going.clear()
 
     def _needed(self, due: Due) -> bool:
         """A notice of a ladder is needed while it rings as it did; one of a dispatch until the incident is over."""
@@ -64,7 +80,9 @@ class Teller:
             return incident.state not in ENDED
         # A first attempt is always made: priority 1 tells the grid worker in parallel with the screen, and an
         # acknowledge at the screen one second later does not send anybody to the flat.
-        return due.attempt == 0 and incident.state not in ENDED or incident.ringing and incident.rings == due.ring
+        if due.attempt == 0 and incident.state not in ENDED:
+            return True
+        return incident.ringing and incident.rings == due.ring
 
     async def _tell(self, due: Due) -> None:
         if not self._needed(due):
