@@ -329,10 +329,9 @@ def saves(plan: BrokerPlan, before_ns: int) -> Probe:
     """A probe: the broker listens, and the file in which it keeps messages is newer than its start."""
 
     def proved() -> bool:
+        if plan.saved is None or not plan.saved.exists() or plan.saved.stat().st_mtime_ns <= before_ns:
+            return False
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", plan.port)) != 0:
-                return False
-        assert plan.saved is not None
-        return plan.saved.exists() and plan.saved.stat().st_mtime_ns > before_ns
+            return probe.connect_ex(("127.0.0.1", plan.port)) == 0
 
     return proved

@@ -6,6 +6,7 @@ POST /to/PERSON (Apprise ``json://``) · GET /messages[?person=ID] · GET / the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import re
@@ -34,12 +35,15 @@ class Inbox:
         self._lock = threading.Lock()
         self._messages: list[dict[str, Any]] = []
         if keep is not None and keep.exists():
-            for line in keep.read_text(encoding="utf-8").splitlines():
-                try:
-                    self._messages.append(json.loads(line))
-                except ValueError:
-                    continue  # The last line may be torn by a kill; what was acknowledged to Apprise is whole.
-            self._messages = self._messages[-MESSAGES_MAX:]
+            self._load(keep)
+
+    def _load(self, keep: Path) -> None:
+        """A kill may tear the last line; what was answered to Apprise is whole. The file is written anew, short."""
+        for line in keep.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                self._messages.append(json.loads(line))
+        self._messages = self._messages[-MESSAGES_MAX:]
+        keep.write_text("".join(json.dumps(m, ensure_ascii=False) + "\n" for m in self._messages), encoding="utf-8")
 
     def add(self, person: str, body: dict[str, Any]) -> dict[str, Any]:
         """Keep one message as Apprise sends it (title, message, type)."""
