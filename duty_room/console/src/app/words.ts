@@ -1,0 +1,162 @@
+/** Nouns of the contract in the words of the person who reads them. */
+
+import { language, t, tOr } from "@/core/i18n";
+import type { Incident, Place, TimelineLine } from "@/core/types";
+
+export const classWord = (name: string): string => tOr(`console.class.${name}`, name);
+export const stateWord = (state: string): string => tOr(`console.state.${state}`, state);
+export const kindWord = (kind: string): string => tOr(`console.kind.${kind}`, kind);
+export const roleWord = (role: string): string => tOr(`console.role.${role}`, role);
+export const codeWord = (code: string): string => tOr(`console.code.${code}`, code);
+export const causeWord = (cause: string): string => tOr(`console.cause.${cause}`, cause);
+export const priorityWord = (priority: number): string => tOr(`console.priority.${priority}`, String(priority));
+
+export function floorWord(floor: number): string {
+  return floor < 0 ? t("console.place.basement", { n: -floor }) : t("console.place.floor", { n: floor });
+}
+
+export function buildingWord(building: string): string {
+  return /^\d+$/.test(building) ? t("console.place.building", { b: building }) : building;
+}
+
+/** 楼›单元›层›户›房间, without the community: one duty room mostly has one, and the space is needed. */
+export function placeParts(place: Place): string[] {
+  if (place.text) return [place.text];
+  const parts: string[] = [];
+  if (place.building) parts.push(buildingWord(place.building));
+  if (place.unit) parts.push(/^\d+$/.test(place.unit) ? t("console.place.unit", { u: place.unit }) : place.unit);
+  if (place.floor !== null) parts.push(floorWord(place.floor));
+  if (place.household) parts.push(t("console.place.household", { h: place.household }));
+  if (place.room) parts.push(place.room);
+  return parts;
+}
+
+export function placeWord(incident: Pick<Incident, "place" | "gateway">): string {
+  const parts = placeParts(incident.place);
+  return parts.length > 0 ? parts.join(" › ") : t("console.place.gateway", { id: incident.gateway });
+}
+
+/** mm:ss in the first hour, then coarser: nobody reads seconds after that. */
+export function elapsed(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const minutes = Math.floor(seconds / 60);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (minutes < 60) return `${two(minutes)}:${two(seconds % 60)}`;
+  return duration(ms);
+}
+
+/** The same in words. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  if (minutes < 1) return t("console.time.s", { s: seconds });
+  if (hours < 1) return t("console.time.m", { m: minutes, s: seconds % 60 });
+  if (hours < 24) return t("console.time.h", { h: hours, m: minutes % 60 });
+  return t("console.time.d", { d: Math.floor(hours / 24), h: hours % 24 });
+}
+
+export function clockTime(at: number, seconds = true): string {
+  const options: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hour12: false };
+  if (seconds) options.second = "2-digit";
+  return new Intl.DateTimeFormat(language.value, options).format(at);
+}
+
+/** Time of day today, with the date before. */
+export function moment(at: number, now: number): string {
+  const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
+  if (sameDay) return clockTime(at);
+  const day = new Intl.DateTimeFormat(language.value, { month: "2-digit", day: "2-digit" }).format(at);
+  return `${day} ${clockTime(at, false)}`;
+}
+
+const MOMENTARY = new Set(["sos.call"]);
+
+export function conditionWord(incident: Incident): string {
+  if (incident.condition === "on") return t("console.condition.on");
+  if (incident.condition === "unknown") return t("console.condition.unknown");
+  if (MOMENTARY.has(incident.class)) return t("console.condition.pressed");
+  const cleared = [...incident.timeline].reverse().find((line) => line.step === "cleared");
+  return cleared?.at ? t("console.condition.off_at", { time: clockTime(cleared.at, false) }) : t("console.condition.off");
+}
+
+/** One line of the timeline. `who` is the person a step is about; the actor is shown beside it. */
+export function stepWord(line: TimelineLine): string {
+  const who = line.reason ?? line.by ?? "";
+  return tOr(`console.step.${line.step}`, line.step, { who });
+}
+
+const SAYS_WHO = new Set(["dispatched", "en_route", "on_scene", "told"]);
+
+/** The reason of a line as far as its step does not say it already. */
+export function reasonWord(line: TimelineLine): string {
+  if (!line.reason || SAYS_WHO.has(line.step)) return "";
+  if (line.step === "overdue") return stateWord(line.reason);
+  if (line.step === "resolved") {
+    const [cause = "", ...note] = line.reason.split(": ");
+    return [causeWord(cause), ...note].join("：");
+  }
+  return tOr(`console.reason.${line.reason}`, line.reason);
+}
+
+export function actorWord(line: TimelineLine): string {
+  if (line.by === null) return "";
+  const via = line.via ? tOr(`console.via.${line.via}`, line.via) : "";
+  return via ? `${line.by} · ${via}` : line.by;
+}
+
+/** Which procedure and which causes an alarm class has. */
+export function family(name: string): "fire" | "gas" | "sos" | "door" | "water" | "bin" | "overheat" | "link" | "device" | "other" {
+  if (name === "bin.overheat") return "overheat";
+  if (name === "link.down" || name === "gateway.lost" || name === "duty_room.unheard") return "link";
+  const head = name.split(".")[0];
+  if (head === "gateway") return "device";
+  return head === "fire" || head === "gas" || head === "sos" || head === "door" || head === "water" || head === "bin" || head === "device"
+    ? head
+    : "other";
+}
+
+/** The steps of the procedure, first one first. */
+export function procedure(name: string): string[] {
+  const steps: string[] = [];
+  for (let n = 1; ; n += 1) {
+    const step = tOr(`console.sop.${family(name)}.${n}`, "");
+    if (step === "") return steps;
+    steps.push(step);
+  }
+}
+
+const CAUSES: Record<ReturnType<typeof family>, readonly string[]> = {
+  fire: ["real_fire", "false_cooking", "false_steam", "false_smoking", "device_fault", "test", "other"],
+  gas: ["real_leak", "false_cooking", "false_alarm", "device_fault", "test", "other"],
+  sos: ["helped", "sent_to_hospital", "pressed_by_mistake", "device_fault", "test", "other"],
+  door: ["intrusion", "resident", "door_closed", "device_fault", "test", "other"],
+  water: ["leak_stopped", "false_alarm", "device_fault", "test", "other"],
+  bin: ["collected", "false_alarm", "device_fault", "test", "other"],
+  overheat: ["real_fire", "false_smoking", "false_alarm", "device_fault", "test", "other"],
+  link: ["repaired", "power_failure", "device_fault", "test", "other"],
+  device: ["repaired", "battery_changed", "power_failure", "device_fault", "test", "other"],
+  other: ["false_alarm", "device_fault", "test", "other"],
+};
+
+/** At most nine causes, chosen by their digit. */
+export const causesOf = (name: string): readonly string[] => CAUSES[family(name)];
+
+const HIDDEN_FLAGS = new Set(["overdue", "pending"]);
+
+/** Flags a row shows, in words; how many devices are unprotected where that is known. */
+export function flagWords(incident: Incident): { flag: string; word: string }[] {
+  return incident.flags
+    .filter((flag) => !HIDDEN_FLAGS.has(flag))
+    .map((flag) => {
+      const count = incident.alarms[0]?.value;
+      if (flag === "unprotected" && typeof count === "number")
+        return { flag, word: t("console.flag.unprotected_n", { n: count }) };
+      return { flag, word: tOr(`console.flag.${flag}`, flag) };
+    });
+}
+
+export function valueWord(value: number | string | boolean | null, unit: string | null): string {
+  if (value === null || typeof value === "boolean") return "";
+  return unit ? `${value} ${unit}` : String(value);
+}
