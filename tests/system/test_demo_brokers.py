@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 import psutil
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from simulators.demo import free_ports, saves
 from simulators.demo_brokers import ZONES, BrokerPlan, bring_home, password, plan_broker
