@@ -20,6 +20,7 @@ from simulators.demo_brokers import (
     BrokerPlan,
     bring_home,
     mosquitto,
+    outside_password,
     password,
     plan_broker,
     write_private,
@@ -291,7 +292,7 @@ class Demo:
                     "host": "127.0.0.1",
                     "port": plan.open_port,
                     "username": OUTSIDE,
-                    "password": password(data / "secrets", OUTSIDE),
+                    "password": outside_password(data, plan.zone),
                 }
                 for plan in self.brokers
             },

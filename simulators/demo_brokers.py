@@ -80,12 +80,22 @@ def mosquitto() -> str | None:
     return shutil.which("mosquitto", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
+def outside_password(data: Path, zone: str) -> str:
+    """Each trust zone has its own: whoever may look on in one learns nothing about another."""
+    return password(data / "secrets", f"{OUTSIDE}-{zone}")
+
+
 def password(folder: Path, user: str) -> str:
     """The user's password, made at first need and kept, so that the same data folder goes on."""
     path = folder / f"{user}.pw"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
     return path.read_text(encoding="utf-8").strip()
+
+
+def password_of(data: Path, zone: str, user: User) -> str:
+    """The password of one account of a zone."""
+    return outside_password(data, zone) if user.name == OUTSIDE else password(data / "secrets", user.name)
 
 
 def plan_broker(zone: str, data: Path, port: int, open_port: int) -> BrokerPlan:
@@ -162,7 +172,7 @@ def _password_lines(zone: str, data: Path) -> str:
     lines = []
     for user in ZONES[zone]:
         salt = secrets.token_bytes(12)
-        text = password(data / "secrets", user.name).encode()
+        text = password_of(data, zone, user).encode()
         digest = hashlib.pbkdf2_hmac("sha512", text, salt, PASSWORD_ROUNDS, 64)
         lines.append(
             f"{user.name}:$7${PASSWORD_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
@@ -186,7 +196,7 @@ def _plan_embedded(zone: str, data: Path, folder: Path, port: int) -> BrokerPlan
     """amqtt in a process of its own. It knows one connection per client id only, so one port is enough."""
     settings = {
         "port": port,
-        "users": {user.name: password(data / "secrets", user.name) for user in ZONES[zone]},
+        "users": {user.name: password_of(data, zone, user) for user in ZONES[zone]},
         "read": {user.name: list(user.read) for user in ZONES[zone]},
         "write": {user.name: list(user.write) for user in ZONES[zone]},
     }

@@ -17,7 +17,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from simulators.demo import free_ports, saves
-from simulators.demo_brokers import ZONES, BrokerPlan, bring_home, password, plan_broker
+from simulators.demo_brokers import ZONES, BrokerPlan, bring_home, outside_password, password, plan_broker
 from simulators.demo_child import Child, ChildFailed
 from tests.tidy.tree import ROOT
 
@@ -97,7 +97,7 @@ def check_rights(plan: BrokerPlan, secrets: Path, protocol: int) -> None:
     """A gateway may speak as itself only; who looks on may not speak at all."""
     with Client(plan, "outside", "wrong", protocol) as refused:
         assert refused.codes[0] != "Success"
-    outside = Client(plan, "outside", password(secrets, "outside"), protocol)
+    outside = Client(plan, "outside", outside_password(secrets.parent, "duty"), protocol)
     gateway = Client(plan, "b12-duty", password(secrets, "b12-duty"), protocol, plan.port)
     desk = Client(plan, "duty-room", password(secrets, "duty-room"), protocol, plan.port)
     with outside, gateway, desk:
