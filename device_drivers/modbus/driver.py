@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,6 +73,8 @@ class ModbusDriver:
             for device in devices
             for index, span in enumerate(self._spans[device.id])
         )
+        shapes = Counter(span.request.shape for each in self._spans.values() for span in each)
+        self._twins = {shape for shape, times in shapes.items() if times > 1}
         self._good: dict[int, Request] = {}
         self._late: list[tuple[Request, float]] = []
         self._dirty = False
@@ -137,27 +140,33 @@ class ModbusDriver:
         if self._dirty:
             self._dirty = False
             await self._wire.clean()
-        answer = await self._wire.exchange(request)
-        if isinstance(answer, Data | Refusal):
-            # Moved to the end: the canary is the device that answered last.
-            self._good.pop(request.unit, None)
-            self._good[request.unit] = request
-        else:
-            self._good.pop(request.unit, None)
+        answer = await self._ask(request)
+        if not isinstance(answer, Data | Refusal):
             await self._make_clean(request)
+        return answer
+
+    async def _ask(self, request: Request) -> Answer | None:
+        """Send, and remember whose reply may still be under way."""
+        answer = await self._wire.exchange(request)
+        self._good.pop(request.unit, None)
+        if isinstance(answer, Data | Refusal):
+            # Put at the end: the canary is the device that answered last.
+            self._good[request.unit] = request
+            late = self._late_replies(request.unit, request.fc)
+            if request in late or (late and isinstance(answer, Refusal)):
+                # This may have been the late answer (an exception names no register), and ours is still to come.
+                self._remember(request)
+        else:
+            self._remember(request)
         return answer
 
     async def _make_clean(self, failed: Request) -> None:
         """Quiet, drain, reopen, and a canary: another device's register, whose reply no late one can pass for."""
-        self._remember(failed)
         await self._wire.clean()
         canary = next((good for good in reversed(self._good.values()) if good.unit != failed.unit), None)
         if self._wire.numbered or canary is None or self._late_reply_fits(canary):
             return
-        if not isinstance(await self._wire.exchange(canary), Data | Refusal):
-            self._good.pop(canary.unit, None)
-            self._remember(canary)
-            self._dirty = True
+        self._dirty = not isinstance(await self._ask(canary), Data | Refusal)
 
     def _remember(self, unanswered: Request) -> None:
         if not self._wire.numbered:
@@ -166,9 +175,20 @@ class ModbusDriver:
             self._late.append((unanswered, now_s + LATE_REPLY_S))
 
     def _late_reply_fits(self, request: Request) -> bool:
-        """A late reply could be taken for the answer to this request, and carry another register's value."""
+        """A late reply could be taken for the answer to this request, and carry another register's value.
+
+        Two requests of one device with replies of one shape are twins. They are not even repeated while a reply is
+        missing: the missing one would answer the repetition, whose own answer would then be the one that is late.
+        """
+        return any(
+            late.shape == request.shape and (late != request or request.shape in self._twins)
+            for late in self._late_replies(request.unit, request.fc)
+        )
+
+    def _late_replies(self, unit: int, fc: int) -> list[Request]:
+        """Requests of this unit and function whose reply may still come."""
         now_s = self._kit.clock.monotonic()
-        return any(until_s > now_s and request.mistakable_for(late) for late, until_s in self._late)
+        return [late for late, until_s in self._late if until_s > now_s and (late.unit, late.fc) == (unit, fc)]
 
     async def _write(self, request: Request) -> Outcome:
         answer = await self._exchange(request)
@@ -179,8 +199,7 @@ class ModbusDriver:
             return TryLater("no answer" if answer is None else f"a reply that is none ({answer.cause})")
         fc = pdu.READ_COILS if request.fc == pdu.WRITE_COIL else pdu.READ_HOLDING
         back = Request(request.unit, fc, request.address)
-        now_s = self._kit.clock.monotonic()
-        if any(until_s > now_s and (late.unit, late.fc) == (back.unit, back.fc) for late, until_s in self._late):
+        if self._late_replies(back.unit, back.fc):
             return Delivered("echoed; not read back while a late reply may come")
         answer = await self._exchange(back)
         if isinstance(answer, Refusal):

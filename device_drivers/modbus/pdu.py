@@ -48,13 +48,10 @@ class Request:
         """Length of the PDU of a good reply."""
         return len(self.pdu) if self.writes else 2 + self.data_bytes
 
-    def mistakable_for(self, other: Request) -> bool:
-        """True when a late reply to ``other`` would pass as the reply to this request without being it."""
-        return (
-            self != other
-            and not self.writes
-            and (self.unit, self.fc, self.data_bytes) == (other.unit, other.fc, other.data_bytes)
-        )
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """All by which the reply to a read is known on a line without transaction numbers."""
+        return self.unit, self.fc, self.data_bytes
 
 
 @dataclass(frozen=True, slots=True)

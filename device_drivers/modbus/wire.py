@@ -69,11 +69,7 @@ class RtuBus:
     async def exchange(self, request: Request) -> Answer | None:
         """Drain what nobody asked for, keep the silence between frames, send, and take exactly one frame."""
         line, loop = self._open_line(), asyncio.get_running_loop()
-        if line.drain():
-            self._count("unsolicited")
-        silence_s = line.last_byte_s + quiet_s(self._baudrate) - loop.time()
-        if silence_s > 0:
-            await asyncio.sleep(silence_s)
+        await self._silence(line)
         frame = pdu.rtu_frame(request)
         line.write(frame)
         until_s = loop.time() + wire_s(len(frame) + request.reply_bytes + 3, self._baudrate) + self.reply_s
@@ -88,6 +84,17 @@ class RtuBus:
             if answer is not None:
                 break
         return _counted(answer, self._count)
+
+    async def _silence(self, line: Line) -> None:
+        """Throw away what nobody asked for, until the line has been silent for as long as frames must be apart."""
+        started_s = asyncio.get_running_loop().time()
+        unasked = bool(line.drain())
+        while (until_s := line.last_byte_s + quiet_s(self._baudrate)) > asyncio.get_running_loop().time():
+            unasked = bool(await line.read(until_s)) or unasked
+            if until_s > started_s + BABBLE_S:
+                break
+        if unasked:
+            self._count("unsolicited")
 
     async def clean(self) -> None:
         """Quiet, drain, reopen. Raises Unreachable when the port does not open again."""
