@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from edge.config.building import read_building
 from edge.config.devices import COLUMNS as DEVICE_COLUMNS
 from edge.config.devices import check_rows, read_profile, table_rows
+from edge.config.document import FILE_BYTES_MAX
 from edge.config.duty_room import COLUMNS as PEOPLE_COLUMNS
 from edge.config.duty_room import read_duty_room, read_people
 from edge.config.report import CODES, Report, finding_line, language, sort_key
@@ -47,6 +49,7 @@ __all__ = [
     "sort_key",
 ]
 
+_TOP_KEY = re.compile(r"^([a-z_]+)\s*:", re.MULTILINE)
 _TABLES = (".csv", ".xlsx", ".xlsm")
 
 
@@ -86,9 +89,13 @@ def check(path: Path | str, lang: str | None = None) -> list[Finding]:
 
 
 def _kind(path: Path) -> str:
-    """What a YAML file is, by the keys only that kind has; a building when in doubt."""
-    _, tree = Source(path, Report("en")).tree()
-    keys = set(tree.value) if tree is not None else set()
+    """What a YAML file is, by the keys at its margin that only that kind has; a building when in doubt."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(FILE_BYTES_MAX)
+    except (OSError, ValueError):
+        return "building"
+    keys = set(_TOP_KEY.findall(head.decode("utf-8-sig", "replace")))
     if keys & {"gateway", "site", "links", "devices"}:
         return "building"
     if "profile" in keys or {"points", "kind"} <= keys:

@@ -13,8 +13,6 @@ DEAD_SHARE = 0.1
 """Share of the bus that dead slaves may cost (DESIGN §4.7)."""
 TURNAROUND_S = 0.02
 """What a slave takes to begin its answer; data sheets name 5 to 20 ms."""
-REGISTERS_GAP_MAX = 8
-"""Registers between two points that are read along: reading 8 costs less than a second exchange."""
 REGISTERS_MAX, BITS_MAX = 125, 2000
 """Most registers and bits of one Modbus read."""
 
@@ -36,7 +34,7 @@ class Load(NamedTuple):
 
 
 def exchanges(wire: Mapping[str, Any]) -> list[Exchange]:
-    """The reads a device's profile needs, points near each other in one."""
+    """The reads a device's profile needs; only points that touch share one, a register between may not exist."""
     tables: dict[int, list[tuple[int, int]]] = {}
     for mapping in wire.get("points", {}).values():
         read = mapping["read"]
@@ -55,7 +53,7 @@ def exchanges(wire: Mapping[str, Any]) -> list[Exchange]:
 def _merged(spans: Sequence[tuple[int, int]], most: int) -> Iterable[int]:
     start, end = spans[0]
     for low, high in spans[1:]:
-        if low - end > REGISTERS_GAP_MAX or high - start > most:
+        if low > end or high - start > most:
             yield end - start
             start, end = low, high
         else:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from edge.config.document import Tree
+from edge.config.document import Tree, scalar_value
 from edge.config.report import Report
-from edge.config.texts import LIMITS, TYPES
+from edge.config.texts import LIMITS, PATTERNS, TYPES
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -74,7 +74,7 @@ def wrong_type(tree: Tree, wanted: str, report: Report) -> None:
     at = (tree.file, tree.line, tree.column, "wrong-type")
     if wanted == "string" and tree.text and not isinstance(tree.value, (dict, list)):
         report.error(*at, "wrong-type-quote", found=found, text=tree.text)
-    elif isinstance(tree.value, str) and wanted in ("int", "float", "bool"):
+    elif isinstance(tree.value, str) and wanted in ("int", "float", "bool") and scalar_value(tree.value) != tree.value:
         report.error(*at, "wrong-type-unquote", wanted=words[wanted])
     else:
         report.error(*at, "wrong-type", found=found, wanted=words[wanted])
@@ -116,7 +116,9 @@ def _explain(tree: Tree, path: Path, fault: Mapping[str, Any], report: Report, f
     elif kind.endswith("_type"):
         wrong_type(here, _wanted(kind), report)
     elif kind == "string_pattern_mismatch":
-        report.error(*at, "bad-value", "pattern", value=here.value, pattern=context["pattern"])
+        pattern = str(context["pattern"])
+        words = PATTERNS.get(pattern, {"en": pattern, "zh": pattern})[report.lang]
+        report.error(*at, "bad-value", "pattern", value=here.value, pattern=words)
     else:
         _bound(here, kind, context, fault, report)
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edge.config.document import FILE_BYTES_MAX, Tree
+from edge.config.document import Tree
 from edge.config.forms import unknown_key
 from edge.config.report import Report
 
+TABLE_BYTES_MAX = 4 * 1024 * 1024
+"""20,000 rows of 200 bytes."""
 ROWS_MAX = 20_000
 """Rows of one table: ten times the largest building."""
 UNPACKED_BYTES_MAX = 64 * 1024 * 1024
@@ -48,12 +50,12 @@ def read_rows(path: Path, name: str, columns: Sequence[str], needed: Sequence[st
 def _bytes(path: Path, name: str, report: Report) -> bytes | None:
     try:
         with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(TABLE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
         report.error(name, 1, 1, "bad-value", "file-unreadable", why=getattr(error, "strerror", None) or error)
         return None
-    if len(data) > FILE_BYTES_MAX:
-        report.error(name, 1, 1, "bad-value", "file-large", size=len(data), limit=FILE_BYTES_MAX)
+    if len(data) > TABLE_BYTES_MAX:
+        report.error(name, 1, 1, "bad-value", "file-large", size=len(data), limit=TABLE_BYTES_MAX)
         return None
     return data
 

@@ -47,8 +47,8 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
         "键必须是一个词", "请写成“键: 值”",
     ),
     "yaml-twice": (
-        "the key {name!r} is already on line {line}", "keep one of them",
-        "键 {name!r} 已在第 {line} 行出现", "请只保留一个",
+        "the key {name!r} is already on line {first}", "keep one of them",
+        "键 {name!r} 已在第 {first} 行出现", "请只保留一个",
     ),
     # ---- shape
     "unknown-key": (
@@ -92,8 +92,8 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
         "此处不能是 {value!r}", "是不是想写 {near!r}？",
     ),
     "pattern": (
-        "{value!r} has not the right form", "it must match {pattern}",
-        "{value!r} 的格式不对", "必须符合 {pattern}",
+        "{value!r} has not the right form", "{pattern}",
+        "{value!r} 的格式不对", "{pattern}",
     ),
     "length": (
         "this has the wrong length", "{wanted}",
@@ -269,7 +269,7 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
         "请提高波特率或把设备移到别的线路",
     ),
     "slow-supervise": (
-        "link {link!r} needs {scan} s to read all its {count} devices; the silence of {device!r} must show within {limit} s",
+        "link {link!r} needs {scan} s to read all its {count} devices; {device!r} must not be silent for {limit} s",
         "raise the baud rate, move devices, or read the less urgent ones less often",
         "线路 {link!r} 读完全部 {count} 台设备需 {scan} 秒，而 {device!r} 失联须在 {limit} 秒内发现",
         "请提高波特率、移走设备，或降低次要设备的读取频率",
@@ -363,3 +363,28 @@ LIMITS: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 """Words for bounds."""
+
+PATTERNS: Mapping[str, Mapping[str, str]] = {
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$": {
+        "en": "letters, figures, - _ and . only, at most 64",
+        "zh": "只能用字母、数字和 - _ . ，最多 64 个",
+    },
+    r"^[a-z0-9][a-z0-9_-]{0,31}$": {
+        "en": "small letters, figures, - and _ only, at most 32",
+        "zh": "只能用小写字母、数字和 - _ ，最多 32 个",
+    },
+    r"^[a-z0-9][a-z0-9_.-]*$": {
+        "en": "small letters, figures, - _ and . only",
+        "zh": "只能用小写字母、数字和 - _ .",
+    },
+    r"^[a-z0-9_-]+/[a-z0-9_-]+$": {"en": "write MAKER/MODEL in small letters", "zh": "请写成小写的 厂家/型号"},
+    r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):[0-9]{1,5}$": {
+        "en": "write HOST:PORT, such as 127.0.0.1:8081",
+        "zh": "请写成 主机:端口，如 127.0.0.1:8081",
+    },
+    r"^https?://[^\s/]+": {
+        "en": "write http://HOST:PORT or https://HOST",
+        "zh": "请写成 http://主机:端口 或 https://主机",
+    },
+}
+"""Words for the forms of names and addresses, by their regular expression."""

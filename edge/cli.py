@@ -1,0 +1,275 @@
+"""The command ``linli``: what can be typed, and nothing of how it is done. Exit 0 good, 1 findings or fault, 2 usage.
+
+Imports stand inside the commands, so that ``linli gateway`` carries nothing it does not use.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from edge.errors import ConfigError, Finding, LinliError
+
+T = TypeVar("T")
+app = typer.Typer(
+    name="linli",
+    help="The safety gateway of a residential building.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+journal = typer.Typer(help="Look into a gateway's journal.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(journal, name="journal")
+
+Config = Annotated[Path, typer.Option("--config", help="Building or duty-room file.", dir_okay=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+
+
+def main() -> None:
+    """Entry point of the command. Output is UTF-8 whatever the terminal says: findings speak Chinese."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    app()
+
+
+@app.command()
+def gateway(config: Config) -> None:
+    """Run one building's gateway."""
+    from edge.app import run_gateway
+
+    _run(lambda: run_gateway(config))
+
+
+@app.command("duty-room")
+def duty_room(config: Config) -> None:
+    """Run a duty room."""
+    from duty_room.app import run_duty_room
+
+    _run(lambda: run_duty_room(config))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the duty room's console.")] = 8080,
+    data: Annotated[Path | None, typer.Option(help="Where everything is kept; the same folder continues.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same day.")] = 1,
+    scenario: Annotated[str | None, typer.Option(help="What happens, instead of a whole day.")] = None,
+    duration: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
+) -> None:
+    """A living building with simulated devices, gateway, duty room and city."""
+    from simulators.demo import run_demo
+
+    _run(lambda: run_demo(port, data, seed, scenario, duration))
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE…")], as_json: Json = False) -> None:
+    """Say everything that is wrong with building, duty-room, profile and table files."""
+    from edge.config import check as check_file
+    from edge.config import sort_key
+
+    findings = sorted((f for file in dict.fromkeys(files) for f in check_file(file)), key=sort_key)
+    if as_json:
+        _json([_finding_body(f) for f in findings])
+    else:
+        _say_findings(findings)
+    raise typer.Exit(any(f.severity == "error" for f in findings))
+
+
+@app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(help="Building file.")],
+    scenario: Annotated[str | None, typer.Option(help="What happens.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same noise.")] = 1,
+) -> None:
+    """Stand in for every device of a building file."""
+    from simulators.run import simulate as run
+
+    _run(lambda: run(file, scenario, seed))
+
+
+@app.command()
+def scan(link: str, config: Config, as_json: Json = False) -> None:
+    """Which devices answer on a link. Reads only."""
+    from edge.tools import scan as run
+
+    found = _call(lambda: run(config, link))
+    if as_json:
+        _json(found)
+    else:
+        _lines([f"{row['address']}  {row['device'] or '—'}" for row in found])
+
+
+@app.command()
+def read(device: str, config: Config, as_json: Json = False) -> None:
+    """Every point of a device, once."""
+    from edge.tools import point_line
+    from edge.tools import read as run
+
+    rows = _call(lambda: run(config, device))
+    if as_json:
+        _json(rows)
+    else:
+        _lines([point_line(row) for row in rows])
+    raise typer.Exit(any(row["quality"] == "bad" for row in rows))
+
+
+@app.command()
+def watch(config: Config, as_json: Json = False) -> None:
+    """Every change of the running gateway's points, until interrupted."""
+    from edge.tools import point_line
+    from edge.tools import watch as run
+
+    _call(
+        lambda: run(config, lambda row: _lines([json.dumps(row, ensure_ascii=False) if as_json else point_line(row)]))
+    )
+
+
+@app.command()
+def write(device: str, point: str, value: str, config: Config) -> None:
+    """Set a point of a device."""
+    from edge.tools import write as run
+
+    _lines([_call(lambda: run(config, device, point, value))])
+
+
+@app.command()
+def doctor(
+    file: Annotated[Path | None, typer.Argument(help="Building file.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Building file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What would keep a gateway from working here, and what to do."""
+    from edge.doctor import examine
+
+    chosen = file or config
+    if chosen is None:
+        raise typer.BadParameter("a building file is needed")
+    rows = _call(lambda: examine(chosen))
+    if as_json:
+        _json(rows)
+    else:
+        _lines([f"{row['result']:<7} {row['what']}" + (f" ({row['remedy']})" if row["remedy"] else "") for row in rows])
+    raise typer.Exit(any(row["result"] == "fault" for row in rows))
+
+
+@journal.command("show")
+def journal_show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The gateway's data_dir.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest events.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """The newest events, oldest first."""
+    from edge.store.inspect import show
+    from edge.tools import event_body, event_line
+
+    events = _call(lambda: show(folder, limit))
+    if as_json:
+        _json([event_body(e) for e in events])
+    else:
+        _lines([event_line(e) for e in events])
+
+
+@journal.command("verify")
+def journal_verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The gateway's data_dir.")]) -> None:
+    """Check every event against the hash chain."""
+    from edge.store.inspect import verify
+
+    faults = _call(lambda: verify(folder))
+    _lines(faults or ["ok"])
+    raise typer.Exit(bool(faults))
+
+
+@app.command()
+def drill(
+    seeds: Annotated[str, typer.Option(help="A..B, or one seed.")] = "1..100",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+) -> None:
+    """Drill the gateway's core under virtual time, one seed after another."""
+    from simulators.drill import run_drill
+
+    first, last = _seeds(seeds)
+    _run(lambda: run_drill(first, last, minutes))
+
+
+@app.command()
+def token(
+    config: Config,
+    role: Annotated[str, typer.Option(help="viewer, duty_officer or administrator.")],
+    name: Annotated[str, typer.Option(help="Whose token it is.")],
+    days: Annotated[float | None, typer.Option(min=0, help="How long it is good.")] = None,
+) -> None:
+    """Print a new bearer token of the duty room."""
+    from duty_room.access import make_token
+    from edge.config import load_duty_room
+
+    _lines([_call(lambda: make_token(load_duty_room(config), role, name, days))])
+
+
+@app.command("sign-in")
+def sign_in(config: Config) -> None:
+    """Print a new one-time sign-in link of the duty room."""
+    from duty_room.access import make_sign_in
+    from edge.config import load_duty_room
+
+    _lines([_call(lambda: make_sign_in(load_duty_room(config)))])
+
+
+def _seeds(text: str) -> tuple[int, int]:
+    first, dots, last = text.partition("..")
+    try:
+        low, high = int(first), int(last if dots else first)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not A..B") from None
+    if low > high:
+        raise typer.BadParameter(f"{text!r}: the first seed is above the last")
+    return low, high
+
+
+def _run(command: Callable[[], int]) -> None:
+    raise typer.Exit(_call(command))
+
+
+def _call(command: Callable[[], T]) -> T:
+    """Run it; a fault becomes one sentence (or all findings) and exit code 1."""
+    try:
+        return command()
+    except ConfigError as fault:
+        _say_findings(fault.findings)
+    except (LinliError, OSError, ValueError) as fault:
+        sys.stderr.write(f"error: {fault}\n")
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    raise typer.Exit(1)
+
+
+def _say_findings(findings: list[Finding] | tuple[Finding, ...]) -> None:
+    from edge.config import finding_line
+
+    errors = sum(f.severity == "error" for f in findings)
+    _lines([*(finding_line(f) for f in findings), f"{errors} errors, {len(findings) - errors} warnings"])
+
+
+def _finding_body(finding: Finding) -> dict[str, Any]:
+    names = ("file", "line", "column", "severity", "code", "message", "remedy")
+    return {("col" if name == "column" else name): getattr(finding, name) for name in names}
+
+
+def _json(data: object) -> None:
+    _lines([json.dumps(data, ensure_ascii=False, indent=2)])
+
+
+def _lines(lines: list[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""``linli doctor``: everything that would keep a gateway from working on this machine, and what to do about each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from edge.clock import ClockTrust, SystemClock
+from edge.config import Building, finding_line, load_building
+from edge.errors import ConfigError
+from edge.model import Clock, Recipient
+from edge.ports import LinkSettings
+from edge.tools import GatewayApi
+
+CONNECT_S = 3.0
+"""A broker in the same house that takes longer is not there."""
+FREE_BYTES_MIN = 500 * 1024 * 1024
+"""A month of journal and readings, with room for a backup."""
+Row = dict[str, Any]
+OK, DOUBT, FAULT = "ok", "warning", "fault"
+
+
+def examine(path: Path) -> list[Row]:
+    """One row per thing looked at: result (ok, warning, fault), what, remedy. Changes nothing, never raises."""
+    try:
+        building = load_building(path)
+    except ConfigError as error:
+        return [_row(FAULT if f.severity == "error" else DOUBT, finding_line(f), "") for f in error.findings]
+    rows = [_row(OK, f"{path}: {len(building.devices)} devices on {len(building.links)} links", "")]
+    rows += [_row(DOUBT, finding_line(f), "") for f in building.warnings]
+    running = GatewayApi(building).runs()
+    rows.append(_row(OK, "the gateway is running" if running else "no gateway is running", ""))
+    for part in (_data_dir, _secrets, _listen, _links, _brokers, _roster, _clock):
+        rows += part(building, running)
+    return rows
+
+
+def _row(result: str, what: str, remedy: str) -> Row:
+    return {"result": result, "what": what, "remedy": remedy}
+
+
+def _data_dir(building: Building, running: bool) -> Iterator[Row]:
+    folder = building.gateway.data_dir
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        yield _row(FAULT, f"data directory {folder} cannot be written", f"give the gateway's user rights on {there}")
+        return
+    free = shutil.disk_usage(there).free
+    result = OK if free >= FREE_BYTES_MIN else DOUBT
+    yield _row(result, f"data directory {folder}: {free // 1024**2} MB free", "" if result == OK else "make room")
+
+
+def _secrets(building: Building, running: bool) -> Iterator[Row]:
+    """Secret files beside the building file that others on this machine can read."""
+    for path in sorted(building.path.parent.glob("**/*.pw"))[:100]:
+        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield _row(DOUBT, f"{path} can be read by other users", f"chmod 600 {path}")
+
+
+def _listen(building: Building, running: bool) -> Iterator[Row]:
+    host, port = building.gateway.host, building.gateway.port
+    if running or port == 0:
+        return
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+        yield _row(OK, f"local API can listen at {host}:{port}", "")
+    except OSError as error:
+        yield _row(FAULT, f"local API cannot listen at {host}:{port}: {error.strerror}", "choose another `listen`")
+
+
+def _links(building: Building, running: bool) -> Iterator[Row]:
+    for link in building.links:
+        if link.kind == "mqtt":
+            yield from _broker(f"link {link.id}", link.options["urls"])
+        elif link.kind == "modbus-tcp":
+            yield _reach(f"link {link.id}", str(link.options["host"]), int(link.options["port"]))
+        else:
+            yield _port(link)
+
+
+def _port(link: LinkSettings) -> Row:
+    path = Path(link.options["port"])
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        remedy = "plug the adapter in; `ls -l /dev/serial/by-id` shows what is there"
+        return _row(FAULT, f"link {link.id}: {path}: {error.strerror}", remedy)
+    if not stat.S_ISCHR(mode):
+        return _row(FAULT, f"link {link.id}: {path} is not a serial port", "correct `port`")
+    if not os.access(path, os.R_OK | os.W_OK):
+        return _row(FAULT, f"link {link.id}: no rights on {path}", "add the gateway's user to the group `dialout`")
+    return _row(OK, f"link {link.id}: {path} is there", "")
+
+
+def _brokers(building: Building, running: bool) -> Iterator[Row]:
+    if building.duty_room is not None:
+        yield from _broker("duty room", building.duty_room.urls)
+    else:
+        yield _row(DOUBT, "no duty room", "only the roster and the sounders tell of an alarm")
+    if building.city is not None:
+        yield from _broker("city", building.city.broker.urls)
+
+
+def _broker(name: str, urls: tuple[str, ...]) -> Iterator[Row]:
+    for url in urls:
+        parts = urlsplit(url)
+        yield _reach(name, parts.hostname or "", parts.port or (8883 if parts.scheme == "mqtts" else 1883))
+
+
+def _reach(name: str, host: str, port: int) -> Row:
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        return _row(FAULT, f"{name}: {host}:{port} does not answer: {why}", "is it running, and is the cable in?")
+    return _row(OK, f"{name}: {host}:{port} answers", "")
+
+
+def _roster(building: Building, running: bool) -> Iterator[Row]:
+    if not building.roster:
+        yield _row(DOUBT, "no roster", "without it only the sounder tells when the duty room is silent")
+        return
+    known = _apprise()
+    for person in building.roster:
+        yield _person(person, known)
+
+
+def _apprise() -> Callable[[str], bool]:
+    from apprise import Apprise
+
+    return lambda url: Apprise.instantiate(url, suppress_exceptions=True) is not None
+
+
+def _person(person: Recipient, known: Callable[[str], bool]) -> Row:
+    """Whether the message service takes each address. Nothing is sent."""
+    bad = [n for n, url in enumerate(person.tell, 1) if not known("".join(url))]
+    if bad:
+        return _row(FAULT, f"roster {person.id}: address {bad[0]} is of no known service", "see the list of Apprise")
+    return _row(OK, f"roster {person.id}: {len(person.tell)} ways to be told", "")
+
+
+def _clock(building: Building, running: bool) -> Iterator[Row]:
+    trust = ClockTrust(SystemClock())()
+    if trust is Clock.SYNCED:
+        yield _row(OK, "the clock is synchronised", "")
+    else:
+        yield _row(DOUBT, f"the clock is {trust.value}", "set up an NTP server; alarms do not wait for it")
