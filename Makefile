@@ -66,5 +66,5 @@ $(console)/node_modules/.installed: $(console)/package-lock.json $(console)/pack
 
 duty_room/web/dist/index.html: $(console)/node_modules/.installed $(console_sources)
 	@echo "linli: building the console"
-	@npm --silent --prefix $(console) run build
+	@npm --silent --prefix $(console) run build -- --logLevel warn
 	@touch $@
