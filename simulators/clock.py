@@ -50,6 +50,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jump = _JumpSelector()
         self._rng = rng
         super().__init__(self._jump)
+        self.failures: list[str] = []
+        self.set_exception_handler(lambda _, context: self.failures.append(str(context)))
 
     def time(self) -> float:
         """Virtual seconds since the loop began."""
@@ -84,7 +86,9 @@ def run_virtual(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
     """Run to the end under virtual time; whatever is left over is cancelled."""
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(main)
+        result = loop.run_until_complete(main)
+        assert not loop.failures, loop.failures
+        return result
     finally:
         left = asyncio.all_tasks(loop)
         for task in left:

@@ -17,6 +17,10 @@ DEAD_SHARE = 0.1
 """Share of the bus that dead devices may take."""
 
 
+NAP_S_MIN = 0.001
+"""Shortest wait worth asking for: a rest below the clock's own step would spin."""
+
+
 class Health(StrEnum):
     """How a device answers."""
 
@@ -74,7 +78,7 @@ class Schedule:
                 best = slot
         if best is not None:
             return Turn(best.item, 0.0)
-        return Turn(None, max(0.0, soonest - now_s) if self._slots else float("inf"))
+        return Turn(None, max(NAP_S_MIN, soonest - now_s) if self._slots else float("inf"))
 
     def done(self, item: PollItem, answered: bool, started_s: float, now_s: float) -> None:
         """One exchange is over. The next is due one period after this one was, but never in a heap of arrears."""

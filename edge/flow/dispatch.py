@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from edge.decide.alarms import Alarm
 from edge.decide.route import linked, sounding
 from edge.flow.engine import Engine
+from edge.flow.nap import nap
 from edge.limits import NOTICE_CHILDREN_MAX, NOTICE_RETRY_GAPS_S, TICK_S
 from edge.model import Delivered, EventKind, Linkage, Notice, PointKey, Refused, Sounder, TryLater, Write, WriteFn
 from edge.ports import Channel, Clockwork, Entry
@@ -79,8 +80,7 @@ class Dispatcher:
         try:
             while True:
                 self.step()
-                self._wake.clear()
-                await self._nap()
+                await nap(self._wake, TICK_S)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -183,10 +183,3 @@ class Dispatcher:
         self._wake.set()
         if not task.cancelled() and (fault := task.exception()) is not None:
             raise fault
-
-    async def _nap(self) -> None:
-        sleeper = asyncio.ensure_future(self._clock.sleep(TICK_S))
-        waker = asyncio.ensure_future(self._wake.wait())
-        _, pending = await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()

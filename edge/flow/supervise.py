@@ -1,4 +1,4 @@
-"""One supervisor per link: opens it, asks the schedule what is next, hands batches to the engine, acknowledges in order.
+"""One supervisor per link: opens it, asks the schedule what is next, hands batches on, acknowledges in order.
 
 Never cancels a read: a request in flight is waited out, because its late reply would become the next one's value.
 """
@@ -14,9 +14,10 @@ import structlog
 from edge.decide.schedule import Schedule
 from edge.errors import Denied, Garbled, LinkError, Unreachable, WrongDevice
 from edge.flow.engine import Engine
+from edge.flow.nap import nap
 from edge.limits import BATCHES_AWAITING_COMMIT_MAX, LINK_BACKOFF_S_MAX, LINK_BACKOFF_S_MIN
-from edge.model import SILENT_CAUSES, Batch, Outcome, Quality, Refused, TryLater, Write
-from edge.ports import Clockwork, Driver, PollItem, Writer
+from edge.model import SILENT_CAUSES, Batch, Outcome, PollItem, Quality, Refused, TryLater, Write
+from edge.ports import Clockwork, Driver, Writer
 
 log = structlog.get_logger("supervise")
 
@@ -59,7 +60,7 @@ class Supervisor:
                 self._refuse_writes()
                 await driver.close()
             if not self._stopping:
-                await self._nap(backoff_s)
+                await nap(self._wake, backoff_s)
                 backoff_s = min(backoff_s * 2, LINK_BACKOFF_S_MAX)
 
     async def stop(self) -> None:
@@ -103,7 +104,7 @@ class Supervisor:
                 await self._write_next(driver)
             turn = schedule.next(self._clock.monotonic())
             if turn.item is None:
-                await self._nap(turn.wait_s)
+                await nap(self._wake, turn.wait_s)
                 continue
             answered = await self._exchange(driver, schedule, turn.item)
             if answered:
@@ -139,9 +140,9 @@ class Supervisor:
         future.add_done_callback(self._settle)
         while len(self._pending) >= BATCHES_AWAITING_COMMIT_MAX and not self._stopping:
             await asyncio.wait({self._pending[0][0]})
-            self._settle(self._pending[0][0])
+            self._settle()
 
-    def _settle(self, _: asyncio.Future[None]) -> None:
+    def _settle(self, *_: object) -> None:
         while self._pending and self._pending[0][0].done():
             future, batch = self._pending.popleft()
             if not future.cancelled():
@@ -180,18 +181,6 @@ class Supervisor:
         if why != self._said:
             self._said = why
             (log.info if up else log.warning)("link", link=self._link, up=up, why=why or None)
-
-    async def _nap(self, seconds: float) -> None:
-        """Sleep, or wake early for a write or the end."""
-        if seconds == float("inf"):
-            await self._wake.wait()
-        else:
-            sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-            waker = asyncio.ensure_future(self._wake.wait())
-            _, pending = await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-        self._wake.clear()
 
 
 def _words(fault: LinkError) -> str:
