@@ -181,8 +181,17 @@ class GroundTruth:
             self._down ^= {link}
             self._happened(Fact(self.wall_ms(), link, LINK, "up" if up else "down", run_id))
 
+    def reset_by_hand(self) -> None:
+        """Somebody on site puts back what no gateway may: outputs that can only be switched one way (a gas valve)."""
+        for device in self.devices.values():
+            for key, mapping in device.wire.get("points", {}).items():
+                write = mapping.get("write")
+                if write and "off" in write and write["off"] is None:
+                    self.set(PointKey(device.id, key), self._rest[PointKey(device.id, key)])
+
     def calm(self) -> None:
-        """Everything back to rest: every value, every device, every link."""
+        """Everything back to rest: every value, every device, every link. The horn is the gateway's to silence."""
+        self.reset_by_hand()
         for link in self.links:
             self.set_link(link, True)
         for device in self.devices:

@@ -147,7 +147,8 @@ class SimulatedBuilding:
             self.player.advance(time.monotonic())
             due_s = self.player.due_s()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if due_s is None else max(0.0, due_s - time.monotonic()))
+                async with asyncio.timeout(None if due_s is None else max(0.0, due_s - time.monotonic())):
+                    await self._wake.wait()
 
     async def _mend(self) -> None:
         while True:

@@ -238,6 +238,8 @@ class ScriptPlayer:
         """Make happen all that is due by now_s, in order."""
         while self._day_from_s is not None and self._day_at_s() <= now_s:
             at_s, name = self._day_at_s(), DAY[self._day_next][1]
+            if self._day_next == 0:
+                self.truth.reset_by_hand()
             self._day_next += 1
             if self._day_next == len(DAY):
                 self._day_from_s, self._day_next = self._day_from_s + DAY_S, 0

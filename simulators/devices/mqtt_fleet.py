@@ -20,6 +20,8 @@ from simulators.building import LINK, Fact, GroundTruth, Health
 from simulators.devices.mqtt_sensor import Message, MqttSensor
 
 RECONNECT_S = 1.0
+FAREWELL_S = 1.0
+"""How long leaving a broker may take."""
 WAITING_MAX = 5_000
 """Publications kept while the broker is away; the oldest are lost first, as in a real hub."""
 MQTT_PORT, MQTTS_PORT = 1883, 8883
@@ -85,7 +87,7 @@ class MqttFleet:
         self._waiting: deque[Message] = deque(maxlen=WAITING_MAX)
         self._wake = asyncio.Event()
         self._reports: list[tuple[float, str]] = []
-        self._wanted = False
+        self._leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         truth.watch(self._happened)
 
@@ -97,16 +99,19 @@ class MqttFleet:
     async def open(self) -> None:
         """Start to keep a connection; comes back by itself when the broker does."""
         if self._task is None:
-            self._wanted = True
+            self._leaving.clear()
             self._task = asyncio.create_task(self._keep_connected(), name=f"sensors of {self._link}")
 
     async def close(self) -> None:
         """Say that the bridge is offline, and go. Safe twice."""
         if self._task is not None:
-            self._wanted = False  # A failing farewell may take the place of the cancellation.
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            self._leaving.set()
+            self._wake.set()
+            # The library takes a cancellation badly, so it is the last resort: for a broker that does not answer.
+            _, hanging = await asyncio.wait((self._task,), timeout=FAREWELL_S)
+            if hanging:
+                self._task.cancel()
+                await asyncio.wait((self._task,), timeout=FAREWELL_S)
             self._task = None
         self.connected = False
 
@@ -116,13 +121,14 @@ class MqttFleet:
             self._wake.set()
 
     async def _keep_connected(self) -> None:
-        while self._wanted:
+        while not self._leaving.is_set():
             try:
                 await self._session()
             except* (aiomqtt.MqttError, OSError):
                 self.connected = False
-            if self._wanted:
-                await asyncio.sleep(RECONNECT_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECONNECT_S):
+                    await self._leaving.wait()
 
     async def _session(self) -> None:
         will = aiomqtt.Will(self._bridges[0], b'{"state":"offline"}', 1, True) if self._bridges else None
@@ -132,18 +138,19 @@ class MqttFleet:
             username=self._account.username,
             password=self._account.password,
             identifier=f"devices-{self._link}",
-            protocol=aiomqtt.ProtocolVersion.V5,
+            protocol=aiomqtt.ProtocolVersion.V311,
             will=will,
             tls_params=self._tls,
         )
         async with client, asyncio.TaskGroup() as tasks:
             self.connected = True
-            tasks.create_task(self._listen(client), name=f"commands of {self._link}")
+            listening = tasks.create_task(self._listen(client), name=f"commands of {self._link}")
             try:
                 await self._announce(client)
                 await self._speak(client)
             finally:
                 self.connected = False
+                listening.cancel()
                 with contextlib.suppress(aiomqtt.MqttError):
                     for topic in self._bridges:
                         await client.publish(topic, b'{"state":"offline"}', 1, True, timeout=1)
@@ -164,18 +171,19 @@ class MqttFleet:
             await client.subscribe(topic, 1)
 
     async def _speak(self, client: aiomqtt.Client) -> None:
-        while True:
+        while not self._leaving.is_set():
             self._wake.clear()
-            while self._waiting:
+            while self._waiting and not self._leaving.is_set():
                 message = self._waiting[0]
                 await client.publish(message.topic, message.payload, 1, message.retain)
                 self.sent += 1
                 if self._waiting and self._waiting[0] is message:
                     self._waiting.popleft()
             until_s = self._reports[0][0] - time.monotonic() if self._reports else None
-            if until_s is None or until_s > 0:
+            if not self._leaving.is_set() and (until_s is None or until_s > 0):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), until_s)
+                    async with asyncio.timeout(until_s):
+                        await self._wake.wait()
             self._report_due(time.monotonic())
 
     def _report_due(self, now_s: float) -> None:

@@ -5,6 +5,7 @@ const WORDS = {
   zh: {
     other: "English", code: "zh-CN", any: "自动选择", live: "在线", lost: "连接断开，正在重试",
     on: "开", off: "关", up: "通", down: "断", nothing: "一切正常", none: "还没有发生什么",
+    turn: (id) => `转动确认钥匙（${id}）`, turned: (id) => `有人在现场转动了 ${id} 的确认钥匙`,
     started: (name, run) => `已开始：${name}（${run}）`, failed: (why) => `没有开始：${why}`,
     points: {
       horn: "警号", gas_valve: "燃气阀", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "链路", answers: "应答",
@@ -17,6 +18,7 @@ const WORDS = {
   en: {
     other: "中文", code: "en", any: "choose for me", live: "live", lost: "connection lost, trying again",
     on: "on", off: "off", up: "up", down: "down", nothing: "all at rest", none: "nothing has happened yet",
+    turn: (id) => `Turn the key switch (${id})`, turned: (id) => `somebody on site turned the key switch of ${id}`,
     started: (name, run) => `started: ${name} (${run})`, failed: (why) => `not started: ${why}`,
     points: { gas_valve: "gas valve", lel: "gas", fill_percent: "fill", ack_key: "key switch", battery_low: "battery low", water_leak: "water leak" },
     values: { true: "yes", false: "no" },
@@ -24,6 +26,7 @@ const WORDS = {
   },
 };
 const REFRESH_MS = 1000;
+const KEY_TURNED_MS = 2500;
 const FACTS_SHOWN = 80;
 
 let language = localStorage.getItem("language") === "en" ? "en" : "zh";
@@ -57,17 +60,33 @@ async function start(scenario) {
   const device = byId("device").value;
   const takesDevice = !["day", "quiet", "storm"].includes(scenario.name);
   try {
-    const response = await fetch(`/scenarios/${scenario.name}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(device && takesDevice ? { device } : {}),
-    });
+    const response = await post(`/scenarios/${scenario.name}`, device && takesDevice ? { device } : {});
     const body = await response.json();
     byId("answer").textContent = response.ok ? word().started(scenario[language], body.run_id) : word().failed(body.detail);
   } catch (why) {
     byId("answer").textContent = word().failed(why.message);
   }
   refresh();
+}
+
+function post(path, body) {
+  return fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+async function turnKey(device) {
+  const path = `/points/${encodeURIComponent(device)}/ack_key`;
+  await post(path, { value: true });
+  byId("answer").textContent = word().turned(device);
+  setTimeout(() => post(path, { value: false }), KEY_TURNED_MS);
+}
+
+function drawKeys() {
+  byId("keys").replaceChildren(...devices.filter((d) => d.points.includes("ack_key")).map((device) => {
+    const button = element("button", word().turn(device.id));
+    button.type = "button";
+    button.addEventListener("click", () => turnKey(device.id));
+    return button;
+  }));
 }
 
 function drawScenarios(day) {
@@ -139,6 +158,7 @@ function translate() {
   byId("language").textContent = word().other;
   byId("language").lang = language === "zh" ? "en" : "zh-CN";
   drawDevices();
+  drawKeys();
 }
 
 async function refresh() {
@@ -147,6 +167,7 @@ async function refresh() {
     if (!scenarios.length) {
       [scenarios, devices] = await Promise.all([get("/scenarios"), get("/devices")]);
       drawDevices();
+      drawKeys();
     }
     const [state, facts] = await Promise.all([get("/state?only=notable"), get(`/truth?last=${FACTS_SHOWN}`)]);
     draw(state, facts);

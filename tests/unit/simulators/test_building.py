@@ -50,15 +50,17 @@ def test_noise_is_small_seeded_and_only_at_rest(make_truth: MakeTruth, clock: Ca
     assert truth.measured(LEL) == 25.0
 
 
-def test_calm_puts_all_but_outputs_to_rest(make_truth: MakeTruth) -> None:
+def test_calm_puts_all_to_rest_but_leaves_the_horn_to_the_gateway(make_truth: MakeTruth) -> None:
     truth = make_truth()
     truth.set(LEL, 40.0)
     truth.set(PointKey("relay1", "horn"), True)
+    truth.set(PointKey("relay1", "gas_valve"), True)
     truth.set_health("s1", Health.DEAD)
     truth.set_link("bus1", False)
     truth.calm()
     assert truth.value(LEL) == 0.0 and truth.health("s1") is Health.WELL and truth.link_up("bus1")
     assert truth.value(PointKey("relay1", "horn")) is True
+    assert truth.value(PointKey("relay1", "gas_valve")) is False
 
 
 @pytest.mark.parametrize("key", [PointKey("nobody", "lel"), PointKey("g1", "nothing")])
