@@ -255,7 +255,7 @@ function tick(): void {
   desk.freshness = stream.freshness();
   if (at - lastHealth >= HEALTH_GAP_MS && desk.me) {
     lastHealth = at;
-    const report = { sound: speaker.running(), stream: desk.freshness === "live", seq: stream.seq };
+    const report = { sound: speaker.running(), stream: desk.freshness === "live", seq: stream.seq, on_duty: onDuty.value };
     // Its absence is the message: the duty room counts a console as deaf after 30 s.
     void api.health(report).catch(() => undefined);
   }
@@ -300,4 +300,8 @@ export function startDesk(): void {
 }
 
 export const people = computed(() => desk.people.filter((person) => person.role.includes("grid")));
+/** What a gateway said is of now only while the duty room itself is heard. */
+export const gateways = computed<GatewayRow[]>(() =>
+  desk.freshness === "lost" ? desk.gateways.map((row) => ({ ...row, state: "unknown" as const })) : desk.gateways,
+);
 export const shiftNames = computed(() => (onDuty.value.length > 0 ? onDuty.value.join("、") : ""));

@@ -5,6 +5,8 @@ import type { Incident, Place, TimelineLine } from "@/core/types";
 
 export const classWord = (name: string): string => tOr(`console.class.${name}`, name);
 export const stateWord = (state: string): string => tOr(`console.state.${state}`, state);
+/** For the narrow columns of the queue. */
+export const shortState = (state: string): string => tOr(`console.short.${state}`, stateWord(state));
 export const kindWord = (kind: string): string => tOr(`console.kind.${kind}`, kind);
 export const roleWord = (role: string): string => tOr(`console.role.${role}`, role);
 export const codeWord = (code: string): string => tOr(`console.code.${code}`, code);
@@ -126,17 +128,18 @@ export function procedure(name: string): string[] {
   }
 }
 
+/** Words of the duty room's own list first; the codes are stable, the ledger counts them. */
 const CAUSES: Record<ReturnType<typeof family>, readonly string[]> = {
-  fire: ["real_fire", "false_cooking", "false_steam", "false_smoking", "device_fault", "test", "other"],
-  gas: ["real_leak", "false_cooking", "false_alarm", "device_fault", "test", "other"],
-  sos: ["helped", "sent_to_hospital", "pressed_by_mistake", "device_fault", "test", "other"],
-  door: ["intrusion", "resident", "door_closed", "device_fault", "test", "other"],
-  water: ["leak_stopped", "false_alarm", "device_fault", "test", "other"],
-  bin: ["collected", "false_alarm", "device_fault", "test", "other"],
-  overheat: ["real_fire", "false_smoking", "false_alarm", "device_fault", "test", "other"],
-  link: ["repaired", "power_failure", "device_fault", "test", "other"],
-  device: ["repaired", "battery_changed", "power_failure", "device_fault", "test", "other"],
-  other: ["false_alarm", "device_fault", "test", "other"],
+  fire: ["real", "false_cooking", "false_steam", "false_dust", "false_smoking", "device_fault", "test", "recovered", "other"],
+  gas: ["real", "false_cooking", "false_steam", "device_fault", "test", "recovered", "other"],
+  sos: ["helped", "hospital", "misuse", "device_fault", "test", "other"],
+  door: ["real", "resident", "misuse", "device_fault", "test", "recovered", "other"],
+  water: ["real", "misuse", "device_fault", "test", "recovered", "other"],
+  bin: ["collected", "device_fault", "test", "recovered", "other"],
+  overheat: ["real", "false_smoking", "device_fault", "test", "recovered", "other"],
+  link: ["repaired", "power_failure", "device_fault", "test", "recovered", "other"],
+  device: ["repaired", "battery_changed", "power_failure", "device_fault", "test", "recovered", "other"],
+  other: ["real", "device_fault", "test", "recovered", "other"],
 };
 
 /** At most nine causes, chosen by their digit. */

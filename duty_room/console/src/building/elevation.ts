@@ -57,6 +57,9 @@ function floorsOf(lowest: number, highest: number): number[] {
   return floors;
 }
 
+const KINDS = ["smoke", "heat", "gas", "co", "call_button"];
+const kindRank = (kind: string): number => (KINDS.includes(kind) ? KINDS.indexOf(kind) : KINDS.length);
+
 function sumByKind(counts: FloorCount[]): Protection[] {
   const kinds = new Map<string, Protection>();
   for (const count of counts) {
@@ -65,7 +68,7 @@ function sumByKind(counts: FloorCount[]): Protection[] {
     sum.total += count.total;
     kinds.set(count.kind, sum);
   }
-  return [...kinds.values()].sort((a, b) => a.kind.localeCompare(b.kind));
+  return [...kinds.values()].sort((a, b) => kindRank(a.kind) - kindRank(b.kind) || a.kind.localeCompare(b.kind));
 }
 
 const GONE = new Set(["device.offline", "link.down", "gateway.lost"]);

@@ -71,8 +71,8 @@ export class Api {
   }
 
   /** Tell the duty room whether a person at this console can hear it. */
-  async health(report: { sound: boolean; stream: boolean; seq: number }): Promise<void> {
-    await this.post("/consoles/health", report, { "Idempotency-Key": this.newKey() });
+  async health(report: { sound: boolean; stream: boolean; seq: number; on_duty: string[] }): Promise<void> {
+    await this.post("/consoles/health", report, {});
   }
 
   /** The stream's text, chunk by chunk, until it ends. */
