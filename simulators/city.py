@@ -189,6 +189,25 @@ WORDS = {
         "ok": "valid",
     },
 }
+ZH = {
+    "smoke": "烟感",
+    "gas": "燃气",
+    "call_button": "呼叫按钮",
+    "bin": "垃圾桶",
+    "door": "门磁",
+    "access": "门禁",
+    "relay": "继电器",
+    "air": "空气",
+    "meter": "表计",
+    "normal": "正常",
+    "alarm": "报警",
+    "fault": "故障",
+    "offline": "离线",
+    "unknown": "未知",
+    "unsupervised": "只发不收",
+}
+"""Device classes and states for Chinese readers; a class that is not here shows as it is."""
+FAULTS_SHOWN = 5
 STYLE = """
 body{font:15px/1.5 sans-serif;margin:0 auto;max-width:72rem;padding:1rem;color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;width:100%}
@@ -219,18 +238,18 @@ def render(city: City, lang: str) -> str:
         f"<title>{word['title']}</title><style>{STYLE}</style></head><body><nav>{word['switch']}</nav>"
         f"<h1>{word['title']}</h1><p>{word['lead']}</p>"
         f"<p>{counts}<span>{word['up'] if city.connected else word['down']}</span></p>"
-        f"{_newest(city, word)}{table}</body></html>"
+        f"{_newest(city, word, ZH if lang == 'zh' else {})}{table}</body></html>"
     )
 
 
-def _newest(city: City, word: dict[str, str]) -> str:
+def _newest(city: City, word: dict[str, str], own: dict[str, str]) -> str:
     """The newest good summary at a glance."""
     for got in reversed(city.messages):
         if got.kind == "summary" and not got.faults:
             guard = got.body["protection"]
             text = f"{guard['protected']} / {guard['life_safety_points']} {word['protected']}"
             kinds = " · ".join(
-                f"{kind}: " + ", ".join(f"{state} {n}" for state, n in states.items())
+                f"{own.get(kind, kind)}: " + ", ".join(f"{own.get(state, state)} {n}" for state, n in states.items())
                 for kind, states in got.body["devices"].items()
             )
             window = f"{got.body['window_start']} – {got.body['window_end']}"
@@ -242,7 +261,11 @@ def _newest(city: City, word: dict[str, str]) -> str:
 
 
 def _row(got: Got, word: dict[str, str]) -> str:
-    verdict = f'<td class="bad">{html.escape("; ".join(got.faults))}</td>' if got.faults else f"<td>{word['ok']}</td>"
+    verdict = (
+        f'<td class="bad">{html.escape("; ".join(got.faults[:FAULTS_SHOWN]))}</td>'
+        if got.faults
+        else f"<td>{word['ok']}</td>"
+    )
     body = html.escape(json.dumps(got.body, ensure_ascii=False))
     return f"<tr><td>{got.at}</td><td>{html.escape(got.topic)}</td>{verdict}<td>{body}</td></tr>"
 
