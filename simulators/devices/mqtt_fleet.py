@@ -199,5 +199,5 @@ class MqttFleet:
             payload = bytes(message.payload) if isinstance(message.payload, (bytes, bytearray)) else b""
             for key, write in self._commands.get(str(message.topic), ()):
                 value = told(payload.decode("utf-8", "replace"), write, self._truth.value(key))
-                if value is not None:
+                if value is not None and isinstance(value, bool) is isinstance(self._truth.rest(key), bool):
                     self._truth.set(key, value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulators.devices.modbus_wire import Fault, answer, crc, rtu, take_rtu, take_whole, tcp
 
@@ -93,6 +95,23 @@ def test_registers_are_written_and_nonsense_is_refused(request_pdu: str, answer_
     table = Table()
     assert answer(bytes.fromhex(request_pdu), table) == bytes.fromhex(answer_pdu)
     assert table.words[:4] == words
+
+
+@given(st.binary(min_size=1, max_size=253))
+def test_any_request_gets_an_answer_of_its_function(pdu: bytes) -> None:
+    reply = answer(pdu, Table())
+    assert 2 <= len(reply) <= 253 and reply[0] & 0x7F == pdu[0] & 0x7F
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_any_bytes_leave_a_buffer_that_a_quiet_empties(chunks: list[bytes]) -> None:
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while take_rtu(buffer) is not None:
+            pass
+    take_whole(buffer)
+    assert not buffer
 
 
 def test_coils_are_packed_lowest_bit_first() -> None:
