@@ -70,7 +70,9 @@ def demo(
 
 
 @app.command()
-def check(files: Annotated[list[Path], typer.Argument(metavar="FILE…")], as_json: Json = False) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="One or more files.")], as_json: Json = False
+) -> None:
     """Say everything that is wrong with building, duty-room, profile and table files."""
     from edge.config import check as check_file
     from edge.config import sort_key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -57,8 +58,9 @@ def _data_dir(building: Building, running: bool) -> Iterator[Row]:
 
 
 def _secrets(building: Building, running: bool) -> Iterator[Row]:
-    """Secret files beside the building file that others on this machine can read."""
-    for path in sorted(building.path.parent.glob("**/*.pw"))[:100]:
+    """Secret files of the building file that others on this machine can read."""
+    names = re.findall(r"\$\{file:([^}]*)\}", building.path.read_text(encoding="utf-8-sig"))
+    for path in sorted({building.path.parent / name for name in names}):
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             yield _row(DOUBT, f"{path} can be read by other users", f"chmod 600 {path}")
 

@@ -247,9 +247,10 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
         "人员名单是空的", "请在 people.csv 中添加人员，以便通知网格员",
     ),
     "unwatched": (
-        "nothing tells when one of the {count} {profile} on link {link!r} dies",
+        "{profile} on link {link!r} cannot be supervised: nothing tells when one dies ({count} here)",
         "a one-way transmitter reports nothing: press each once a month",
-        "线路 {link!r} 上的 {count} 个 {profile} 失效时没有任何提示", "单向发射器不会上报状态：请每月逐个按一次",
+        "线路 {link!r} 上的 {profile}（共 {count} 个）无法监测，失效时没有任何提示",
+        "单向发射器不会上报状态：请每月逐个按一次",
     ),
     "unwatched-slow": (
         "{profile} is read every {poll} s but must be heard every {supervise} s",
