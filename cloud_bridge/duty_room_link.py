@@ -10,8 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
 
 from cloud_bridge.duty_inbox import DutyInbox, InboxCalls
 from cloud_bridge.messages import (
@@ -43,11 +42,14 @@ FAREWELL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a heartbeat tells. head: highest committed event seq. outbox: events without a receipt."""
+    """What a heartbeat tells. head: highest committed event seq. outbox: events without a receipt.
+
+    links: link id → up, down or unknown.
+    """
 
     head: int
     clock: Clock
-    links: Mapping[str, Literal["up", "down", "unknown"]]
+    links: Mapping[str, str]
     open: int
     outbox: int
     durable: bool
@@ -226,16 +228,8 @@ class DutyRoomLink:
         while True:
             self._beats += 1
             vitals = self._calls.vitals()
-            beat = HeartbeatMessage(
-                boot_id=self._boot_id,
-                seq=self._beats,
-                head=vitals.head,
-                clock=vitals.clock,
-                links=dict(vitals.links),
-                open=vitals.open,
-                outbox=vitals.outbox,
-                durable=vitals.durable,
-            )
+            body = {"boot_id": self._boot_id, "seq": self._beats, **asdict(vitals)}
+            beat = HeartbeatMessage.model_validate(body)
             await self._say(session, "heartbeat", beat, qos=0)
             await self._clock.sleep(limits.HEARTBEAT_S)
 
