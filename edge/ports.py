@@ -127,7 +127,7 @@ class Entry:
     """All that one transaction makes true.
 
     ended: alarm ids whose ladder ended. settled: notice id → final outcome text. receipts: event ids the
-    duty room has committed.
+    duty room has committed. canary_ms: a sign of life when there is nothing else to write.
     """
 
     events: tuple[AlarmEvent, ...] = ()
@@ -137,6 +137,7 @@ class Entry:
     ended: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     settled: Mapping[str, str] = field(default_factory=dict)
+    canary_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from edge.model import (
     Write,
 )
 
+MESSENGER = "messenger"
+"""The channel that hands text to people's services."""
+
 
 def sounding(
     alarms: Iterable[Alarm], sounders: Sequence[Sounder], laddered: AbstractSet[str], now_ms: int
@@ -55,7 +58,7 @@ def notices(
     now_ms: int,
     again: bool = False,
 ) -> tuple[Notice, ...]:
-    """The notices of one ladder step: one per way of telling the step's recipient. text gives title and body.
+    """The notice of one ladder step's recipient; the messenger knows their ways. text gives title and body.
 
     again: a new ring while the ladder runs; everyone told so far is told anew, so that a second press counts.
     """
@@ -63,10 +66,8 @@ def notices(
         return ()
     told = roster[:step] if again else (roster[min(step, len(roster) - 1)],)
     mark = f"ring{alarm.rings}" if again else f"{alarm.rings}.{step}"
-    result: list[Notice] = []
-    for person in told:
-        title, body = text(alarm, person)
-        for index, url in enumerate(person.tell):
-            ident = f"{alarm.alarm_id}/{mark}/{person.id}/{index}"
-            result.append(Notice(ident, alarm.alarm_id, step, person.id, url, title, body, now_ms))
-    return tuple(result)
+    return tuple(
+        Notice(f"{alarm.alarm_id}/{mark}/{person.id}", alarm.alarm_id, step, person.id, MESSENGER, *words, now_ms)
+        for person in told
+        for words in (text(alarm, person),)
+    )

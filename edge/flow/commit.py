@@ -116,4 +116,5 @@ def merge(entries: list[Entry]) -> Entry:
         ended=tuple(ident for ident in ended if ident not in ladders),
         notices=tuple(notice for entry in entries for notice in entry.notices),
         settled=settled,
+        canary_ms=max((entry.canary_ms for entry in entries if entry.canary_ms is not None), default=None),
     )

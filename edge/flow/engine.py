@@ -19,6 +19,7 @@ from edge.flow.commands import answer, decide_command
 from edge.flow.commit import CommitPoint, Listeners
 from edge.flow.devices import DeviceBook, DeviceState, PointState, PointView
 from edge.flow.ladders import Ladders, Listening
+from edge.limits import CANARY_S
 from edge.model import (
     CLASSES,
     LOCAL_KEY,
@@ -43,6 +44,7 @@ from edge.ports import Clockwork, Entry, Journal
 
 FRESHNESS_S = 1.0
 """How often silence is looked for: well below the shortest supervision time."""
+NOT_DURABLE = "the disk takes no commits: alarms are told but not kept"
 REMEMBERED = 10_000
 """Command outcomes and sender ids held in memory against repetitions; the journal keeps all."""
 
@@ -93,6 +95,7 @@ class Engine:
         self.links = {ident: LinkState(None, now_s) for ident in settings.links}
         self.listening = Listening(now_s)
         self.passages: Counter[str] = Counter()
+        self.damage: str | None = None
         self._freshness_s = now_s
         self._head = 0
         self._outcomes: dict[str, CommandOutcome] = {}
@@ -276,6 +279,8 @@ class Engine:
             event = unshelve(alarm, replace(stamp, reason="its time is over")) if over else re_alarm(alarm, stamp)
             if event is not None:
                 events.append(self._apply(event))
+        if self.commit.idle and now_s - self.commit.committed_s >= CANARY_S:
+            self._put(Entry(canary_ms=stamp.now_ms))
         entry = self.ladders.tick(self.book, self.unreceipted, self.listening, now_s, stamp.now_ms)
         if events or entry.ladders or entry.notices or entry.ended:
             self._put(replace(entry, events=tuple(events)))
@@ -307,8 +312,9 @@ class Engine:
             if link.up:
                 for device in self.devices.by_link.get(ident, ()):
                     events += self._freshen_device(device, stamp, now_s)
-        storage = Condition.OFF if self.commit.durable else Condition.ON
-        events += self._own(AlarmClass.GATEWAY_STORAGE, storage, stamp)
+        broken = self.damage or (None if self.commit.durable else NOT_DURABLE)
+        storage = Condition.ON if broken else Condition.OFF
+        events += self._own(AlarmClass.GATEWAY_STORAGE, storage, replace(stamp, reason=broken))
         if self._settings.has_duty_room:
             events += self._own(AlarmClass.DUTY_ROOM_UNHEARD, self.listening.silence(now_s), stamp)
         return events

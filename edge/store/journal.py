@@ -195,6 +195,8 @@ def _write(file: Opened, entry: Entry) -> tuple[int, bytes]:
     db.executemany(
         "UPDATE notices SET settled = ? WHERE notice_id = ?", [(how, ident) for ident, how in entry.settled.items()]
     )
+    if entry.canary_ms is not None:
+        db.execute("INSERT OR REPLACE INTO canary VALUES (1, ?)", (entry.canary_ms,))
     db.execute("COMMIT")
     return head, last_hash
 

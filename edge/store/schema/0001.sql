@@ -41,3 +41,7 @@ CREATE TABLE notices (                    -- duties to tell one person by one ch
     settled TEXT                          -- how it ended, NULL while it is owed
 ) STRICT;
 CREATE INDEX notices_owed ON notices (notice_id) WHERE settled IS NULL;
+CREATE TABLE canary (                     -- one row, written when nothing else was: proves that commits still work
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at_ms INTEGER NOT NULL
+) STRICT;
