@@ -245,4 +245,4 @@ def open_by_state(conn: Connection) -> list[tuple[str, int, int]]:
     """How many incidents are open, by state and priority."""
     columns = (t.incidents.c.state, t.incidents.c.priority)
     query = select(*columns, func.count()).where(t.incidents.c.closed_ms.is_(None)).group_by(*columns)
-    return [(state, priority, number) for state, priority, number in conn.execute(query).tuples()]
+    return [(r[0], r[1], r[2]) for r in conn.execute(query)]

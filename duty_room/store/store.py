@@ -147,7 +147,7 @@ class Store:
             raise JournalDamaged(f"{self._path}: {found}. Put the last backup in its place and start again.")
 
     def _check_schema(self, conn: Connection) -> None:
-        have = dict(conn.execute(select(t.meta.c.key, t.meta.c.value)).tuples().all())
+        have = {r.key: r.value for r in conn.execute(select(t.meta.c.key, t.meta.c.value))}
         schema = int(have.get("schema", t.SCHEMA))
         if schema > t.SCHEMA:
             raise JournalDamaged(f"The database has schema {schema}, this program knows {t.SCHEMA}: update it.")

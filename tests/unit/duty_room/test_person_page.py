@@ -1,0 +1,162 @@
+"""The page of one person: one button, no JavaScript, GET changes nothing, every tap once."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from duty_room.desk import Heard
+from duty_room.incident import Incident
+from duty_room.incidents import incident_id
+from duty_room.store import rows
+from duty_room.web.person import make_link
+from duty_room.web.rating import make_token
+from edge.model import EventKind
+from tests.unit.duty_room.conftest import Room, event
+
+IID = incident_id("b12", "c502/sos.call/1")
+
+
+async def link(room: Room, person: str = "li") -> str:
+    return await room.store.write(lambda tx: make_link(tx, room.context.key, IID, person))
+
+
+async def incident(room: Room) -> Incident:
+    found = await room.store.read(lambda conn: rows.load(conn, IID))
+    assert found is not None
+    return found
+
+
+def fields(page: str) -> dict[str, str]:
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+
+
+async def tap(client: httpx.AsyncClient, path: str, **more: str) -> str:
+    page = (await client.get(path)).text
+    answer = await client.post(path, data={**fields(page), **more})
+    assert answer.status_code == 303
+    return (await client.get(answer.headers["location"])).text
+
+
+async def test_three_taps(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    async with room.client() as client:
+        page = (await client.get(path)).text
+        assert "我去" in page and "502 户" in page and "c502" not in page
+        page = await tap(client, path)
+        assert "已到场" in page
+        now = await incident(room)
+        assert now.state.value == "en_route"
+        assert now.acknowledged is not None and now.acknowledged.by.name == "李四"
+        assert now.acknowledged.by.via.value == "phone"
+        page = await tap(client, path)
+        assert (await incident(room)).state.value == "on_scene"
+        page = await tap(client, path, cause="helped", note="扶起")
+        now = await incident(room)
+        assert (now.state.value, now.cause, now.note) == ("resolved", "helped", "扶起")
+        assert "<form" not in page
+
+
+async def test_looking_changes_nothing(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    head = room.feed.head
+    async with room.client() as client:
+        first = await client.get(path)
+        for _ in range(20):
+            await client.get(path)
+        assert fields((await client.get(path)).text) == fields(first.text)
+    assert room.feed.head == head
+    assert first.headers["referrer-policy"] == "no-referrer"
+    assert "noindex" in first.headers["x-robots-tag"] and "noindex" in first.text
+    assert "script" not in first.text
+    assert len(first.content) <= 30_000
+
+
+async def test_each_tap_works_once(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    async with room.client() as client:
+        form = fields((await client.get(path)).text)
+        assert (await client.post(path, data=form)).headers["location"] == f"{path}?lang=zh-CN"
+        again = await client.post(path, data=form)
+        assert "note=repeated" in again.headers["location"]
+        assert "已经收到" in (await client.get(again.headers["location"])).text
+        assert (await incident(room)).state.value == "en_route"
+        for wrong in ({}, {"step": "arrive"}, {"nonce": "é", "step": "arrive"}):
+            await client.post(path, data=wrong)
+        assert (await incident(room)).state.value == "en_route"
+
+
+async def test_a_new_press_asks_again(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    async with room.client() as client:
+        await tap(client, path)
+        await room.hear(event(EventKind.REPEATED, 2))
+        assert "我去" in (await client.get(path)).text
+        await tap(client, path)
+        assert (await incident(room)).state.value == "acknowledged"
+
+
+async def test_two_people_see_each_other(room: Room) -> None:
+    await room.hear(event())
+    async with room.client() as client:
+        await tap(client, f"/a/{await link(room)}")
+        page = await tap(client, f"/a/{await link(room, 'zhao')}")
+        assert "李四" in page
+    assert [h.id for h in (await incident(room)).helpers] == ["li", "zhao"]
+
+
+async def test_the_link_dies_a_day_after_closing_and_other_links_never_live(room: Room) -> None:
+    await room.hear(event(priority=3))
+    path = f"/a/{await link(room)}"
+    async with room.client() as client:
+        await tap(client, path)
+        await tap(client, path)
+        await tap(client, path, cause="real")
+        await room.hear(event(EventKind.RESET, 2, priority=3))
+        room.clock.now_s += 3601
+        await room.desk.tick(room.clock.wall_ms())
+        assert (await incident(room)).state.value == "closed"
+        assert (await client.get(path)).status_code == 200
+        room.clock.now_s += 86_401
+        assert (await client.get(path)).status_code == 404
+        assert (await client.post(path, data={"step": "go"})).status_code == 404
+        assert (await client.get("/a/AAAAAAAAAAAAAAAAAAAAAA")).status_code == 404
+
+
+async def test_english(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    async with room.client() as client:
+        assert "I am going" in (await client.get(path, headers={"Accept-Language": "en-GB,en;q=0.8"})).text
+        assert "I am going" in (await client.get(f"{path}?lang=en")).text
+
+
+async def test_rating_once_editable_for_a_day(room: Room) -> None:
+    await room.hear(event())
+    path = f"/a/{await link(room)}"
+    rate = f"/r/{make_token(room.context.key, IID)}"
+    async with room.client() as client:
+        assert (await client.get(rate)).status_code == 404
+        await tap(client, path)
+        await tap(client, path)
+        await tap(client, path, cause="helped")
+        assert "★★★★★" in (await client.get(rate)).text
+        assert "已记录" in (await client.post(rate, data={"stars": "4", "words": "谢谢<b>"})).text
+        assert "谢谢&lt;b&gt;" in (await client.post(rate, data={"stars": "5", "words": "谢谢<b>"})).text
+        await client.post(rate, data={"stars": "9"})
+        room.clock.now_s += 86_400
+        assert "不能再修改" in (await client.post(rate, data={"stars": "1"})).text
+        figures = (await room.client("viewer").get("/api/v1/statistics")).json()
+        assert figures["satisfaction"]["n"] == 1 and figures["satisfaction"]["mean"] is None
+        assert (await client.get(rate + "x")).status_code == 404
+
+
+async def test_the_desk_refuses_a_step_of_nobody(room: Room) -> None:
+    await room.desk.events([Heard("b12", event())])
+    async with room.client() as client:
+        assert (await client.get("/?plain=1")).status_code == 401
