@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from edge.model import Device, Place, PointKey, Value, rfc3339
+from edge.model import AlarmClass, Device, Place, PointKey, Value, rfc3339
 from simulators.building import Fact, Health, UnknownName
 from simulators.run import SimulatedBuilding
 from simulators.scenarios import NAMES, SCENARIOS, Cannot
@@ -121,9 +121,14 @@ class Control:
         return JSONResponse({"points": points, "unwell": unwell, "links": links, "day": self._building.player.day_runs})
 
     async def scenarios(self, _: Request) -> Response:
-        """Every scenario's name and titles."""
+        """Every scenario's name, titles, and the alarm class its device needs (null where any device will do)."""
         titles = {name: (s.zh, s.en) for name, s in SCENARIOS.items()} | TITLES
-        return JSONResponse([{"name": name, "zh": titles[name][0], "en": titles[name][1]} for name in NAMES])
+        rows = []
+        for name in NAMES:
+            parts = SCENARIOS[name].parts if name in SCENARIOS else ()
+            needs = parts[0].who.value if len(parts) == 1 and isinstance(parts[0].who, AlarmClass) else None
+            rows.append({"name": name, "zh": titles[name][0], "en": titles[name][1], "needs": needs})
+        return JSONResponse(rows)
 
     async def devices(self, _: Request) -> Response:
         """Every device with its points and the classes its rules can raise."""

@@ -102,7 +102,9 @@ function drawScenarios(day) {
       return button;
     }));
   }
+  const chosen = devices.find((d) => d.id === byId("device").value);
   scenarios.forEach((scenario, n) => {
+    box.children[n].disabled = Boolean(chosen && scenario.needs && !chosen.classes.includes(scenario.needs));
     box.children[n].firstChild.textContent = scenario[language];
     if (scenario.name === "day") box.children[n].setAttribute("aria-pressed", String(day));
   });
@@ -186,6 +188,7 @@ byId("language").addEventListener("click", () => {
   translate();
   refresh();
 });
+byId("device").addEventListener("change", refresh);
 translate();
 refresh();
 setInterval(refresh, REFRESH_MS);

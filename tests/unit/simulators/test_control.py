@@ -132,7 +132,9 @@ async def test_the_page_asks_nobody_else(client: httpx.AsyncClient) -> None:
         answer = await client.get(path)
         assert answer.status_code == 200
         assert "http://" not in answer.text and "https://" not in answer.text and " onclick=" not in answer.text
-    names = [s["name"] for s in (await client.get("/scenarios")).json()]
+    listed = (await client.get("/scenarios")).json()
+    assert {s["name"]: s["needs"] for s in listed}["sos"] == "sos.call"
+    names = [s["name"] for s in listed]
     assert names[:2] == ["day", "quiet"] and len(names) == 10
     assert {d["id"] for d in (await client.get("/devices")).json()} >= {"s1", "c1"}
 
