@@ -49,10 +49,11 @@ class _Intake:
         self.topics = topics_of(devices)
         self._marker = Path(kit.data_dir) / f"mqtt-{settings.id}-{prefix or 'alarm_'}session" if kit.data_dir else None
         self.session = MqttSession(
-            list(options["urls"]) if options.get("urls") else [str(options["url"])],
+            options.get("urls") or [options["url"]],
             client_id=client_id,
             username=None if username is None else str(username),
-            password=None if options.get(f"{prefix}password") is None else str(options[f"{prefix}password"]),
+            # Handed on as it is: a secret prints as stars, and str() of it would be the stars.
+            password=options.get(f"{prefix}password"),
             subscriptions=[(topic, 1) for topic in self.topics],
             count=kit.count,
             ca=options.get("ca"),

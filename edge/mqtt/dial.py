@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -68,7 +68,7 @@ class Identity:
 
     client_id: str
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     will: Will | None
     session_expiry_s: int
     ca: Path | None

@@ -1,4 +1,4 @@
-"""Peers for driver tests: a real mosquitto, its command-line clients, pseudo terminals. None of the product's own codecs."""
+"""Peers for driver tests: a real mosquitto and its command-line client. None of the product's own codecs."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ class Mosquitto:
             self._process = None
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, times: int = 1) -> None:
-        """By mosquitto_pub, a client that shares no code with ours. With ``times`` > 1 the payload is ``0``, ``1``, …"""
+        """By mosquitto_pub, which shares no code with ours. With ``times`` > 1 the payload is ``0``, ``1``, …"""
         flags = ["-r"] if retain else []
         lines = b"".join(b"%d\n" % number for number in range(times)) if times > 1 else payload
         process = await asyncio.create_subprocess_exec(
             *("mosquitto_pub", "-p", str(self.port), "-u", "outside", "-P", "secret", "-t", topic, "-q", str(qos)),
             *flags,
-            "-l" if times > 1 else "-s",
+            "-l" if times > 1 else "-s" if payload else "-n",
             stdin=asyncio.subprocess.PIPE,
         )
         await process.communicate(lines)

@@ -1,4 +1,4 @@
-"""Golden bytes and fuzz of the Modbus codec. Frames from reference/standards.md §5; pymodbus is the independent encoder."""
+"""Golden bytes (reference/standards.md §5) and fuzz of the Modbus codec, with pymodbus as the independent encoder."""
 
 from __future__ import annotations
 

@@ -80,7 +80,9 @@ def test_out_of_range_is_a_cause_and_the_edges_are_not() -> None:
     ]
 
 
-@given(st.sampled_from(["u16", "s16", "u32", "s32", "f32"]), st.sampled_from(["ABCD", "CDAB", "BADC", "DCBA"]), st.data())
+@given(
+    st.sampled_from(["u16", "s16", "u32", "s32", "f32"]), st.sampled_from(["ABCD", "CDAB", "BADC", "DCBA"]), st.data()
+)
 def test_every_order_is_undone(kind: str, order: str, data: st.DataObject) -> None:
     code = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}[kind]
     raw = data.draw(st.binary(min_size=struct.calcsize(code), max_size=struct.calcsize(code)))

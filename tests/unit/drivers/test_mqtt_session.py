@@ -17,7 +17,7 @@ from edge.errors import Denied, Unreachable
 from edge.mqtt import MqttSession, Received, Will
 
 if TYPE_CHECKING:
-    from conftest import Mosquitto
+    from tests.unit.drivers.conftest import Mosquitto
 
 pytestmark = pytest.mark.asyncio
 
