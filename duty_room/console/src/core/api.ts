@@ -75,6 +75,10 @@ export class Api {
     await this.post("/consoles/health", report, {});
   }
 
+  async signOut(): Promise<void> {
+    await this.post("/sessions/end", {}, {});
+  }
+
   /** The stream's text, chunk by chunk, until it ends. */
   listen: StreamIo["listen"] = async (lastEventId, onText, signal) => {
     const headers = { Accept: "text/event-stream", "Last-Event-ID": lastEventId };

@@ -13,6 +13,8 @@ export interface Group {
   members: Incident[];
   /** The one that was first, which is where to look. */
   first: Incident;
+  /** When its newest member was opened. */
+  newest: number;
 }
 
 export type Row =
@@ -27,6 +29,10 @@ export interface Placed {
 /** A call for help is a person of its own: never folded. */
 const folds = (incident: Incident): boolean => !incident.class.startsWith("sos.");
 
+function isNear(group: Group, openedAt: number): boolean {
+  return openedAt >= group.first.openedAt - GROUP_GAP_MS && openedAt <= group.newest + GROUP_GAP_MS;
+}
+
 function gather(sorted: readonly Placed[]): Map<Incident, Group> {
   const open = new Map<string, Group>();
   const groups: Group[] = [];
@@ -34,13 +40,13 @@ function gather(sorted: readonly Placed[]): Map<Incident, Group> {
     if (!folds(incident)) continue;
     const kind = `${band}|${incident.gateway}|${incident.place.building ?? ""}|${incident.class}|${incident.priority}`;
     const group = open.get(kind);
-    const last = group?.members[group.members.length - 1];
-    if (group && last && Math.abs(incident.openedAt - last.openedAt) <= GROUP_GAP_MS) {
+    if (group && isNear(group, incident.openedAt)) {
       group.members.push(incident);
+      group.newest = Math.max(group.newest, incident.openedAt);
       if (incident.openedAt < group.first.openedAt) group.first = incident;
       continue;
     }
-    const fresh: Group = { key: "", members: [incident], first: incident };
+    const fresh: Group = { key: "", members: [incident], first: incident, newest: incident.openedAt };
     open.set(kind, fresh);
     groups.push(fresh);
   }

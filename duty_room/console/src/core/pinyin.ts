@@ -2,7 +2,7 @@
 
 /** First character of each initial in pinyin order; i, u and v begin no syllable. */
 const LETTERS = "abcdefghjklmnopqrstwxyz";
-const FIRSTS = "阿八嚓哒妸发旮哈讥咔垃痳拏噢妑七呥仨他屲夕丫帀";
+const FIRSTS = "阿八嚓哒妸发旮哈讥咔垃妈拏噢妑七呥仨他屲夕丫帀";
 const collator = new Intl.Collator("zh-CN-u-co-pinyin");
 const works = collator.compare("八", "阿") > 0;
 
