@@ -99,7 +99,7 @@ class Desk:
         saved = rows.save(tx, change, {"event_id": event.event_id, "seq": event.seq})
         rows.remember(tx, gateway, event.event_id, event.seq, incident)
         if change.rang:
-            self._climb(tx, saved)
+            self._rang(tx, saved)
 
     async def outcome(self, gateway: str, outcome: CommandOutcome) -> bool:
         """What a gateway did with a command. False: no such command of that gateway."""
@@ -176,7 +176,7 @@ class Desk:
             for incident_id in ladders:
                 incident = rows.load(tx.conn, incident_id)
                 if incident is not None:
-                    self._climb(tx, incident)
+                    self._climb(tx, incident, rows.ladder(tx.conn, incident_id))
 
         await self.store.write(job)
         self._marked.update(w.command_id for w in late)
@@ -194,14 +194,21 @@ class Desk:
             return
         saved = rows.save(tx, change)
         if change.rang:
-            self._climb(tx, saved)
+            self._rang(tx, saved)
         if saved.overdue and saved.acknowledged and saved.priority in ladder.TOLD_PRIORITIES and not saved.test:
             # Acknowledged, and then nothing happened: the next tier hears of it.
             self._escalate(tx, saved)
 
-    def _climb(self, tx: Tx, incident: Incident) -> None:
+    def _rang(self, tx: Tx, incident: Incident) -> None:
+        """It rings anew: people are told from the first step."""
+        rung = ladder.started(incident, tx.now_ms)
+        if rung is not None and rung.due_ms <= tx.now_ms:
+            self._climb(tx, incident, rung)
+        elif rung is not None:
+            rows.put_ladder(tx, incident.id, rung)
+
+    def _climb(self, tx: Tx, incident: Incident, rung: Rung | None) -> None:
         """Tell the people of the due step, and say when the next is due."""
-        rung = rows.ladder(tx.conn, incident.id)
         if rung is None or rung.due_ms > tx.now_ms or not incident.ringing:
             return
         people = self.registry.steps(incident)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from cloud_bridge.messages import SiteMessage
 from duty_room import ladder
 from duty_room.incident import Incident
 from duty_room.ladder import Someone
 from duty_room.store import tables as t
+from duty_room.store.rows import upsert
 from duty_room.store.store import Tx
 
 
@@ -50,10 +51,8 @@ class Registry:
     @staticmethod
     def save(tx: Tx, gateway: str, site: SiteMessage) -> None:
         """Keep a site message."""
-        row = {"body": site.encode().decode(), "at_ms": tx.now_ms}
-        done = tx.conn.execute(update(t.sites).where(t.sites.c.gateway == gateway).values(**row))
-        if done.rowcount == 0:
-            tx.conn.execute(t.sites.insert().values(gateway=gateway, **row))
+        row = {"gateway": gateway, "body": site.encode().decode(), "at_ms": tx.now_ms}
+        upsert(tx.conn, t.sites, row)
 
     def grids(self) -> list[dict[str, Any]]:
         """Every grid that a person or a building names, with its people."""

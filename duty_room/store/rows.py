@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from duty_room import wire
 from duty_room.incident import Change, Incident, Order, Step
 from duty_room.incidents import changed, next_look_ms, ordered
-from duty_room.ladder import Rung, started
+from duty_room.ladder import Rung
 from duty_room.limits import COMMAND_LIFE_S, DEAD_LETTER_BYTES
 from duty_room.store import tables as t
 from duty_room.store.store import Tx
@@ -43,6 +44,19 @@ class Due:
     ring: int
     kind: str
     attempt: int
+
+
+def _dialect(conn: Connection) -> Callable[[Table], sqlite.Insert | postgresql.Insert]:
+    """``INSERT … ON CONFLICT`` is the same in both databases, but belongs to neither standard."""
+    return sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+
+
+def upsert(conn: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert the row, or give the row with the same primary key these values."""
+    keys = [column.name for column in table.primary_key.columns]
+    changes = {name: value for name, value in row.items() if name not in keys}
+    statement = _dialect(conn)(table).values(**row)
+    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
 
 
 def load(conn: Connection, incident_id: str) -> Incident | None:
@@ -84,8 +98,6 @@ def save(tx: Tx, change: Change, facts: dict[str, Any] | None = None) -> Inciden
         _log(tx, incident, step, facts or {})
     if change.answered or not incident.ringing:
         tx.conn.execute(delete(t.ladders).where(t.ladders.c.incident_id == incident.id))
-    if change.rang and (rung := started(incident, tx.now_ms)) is not None:
-        put_ladder(tx, incident.id, rung)
     for person in change.tell:
         put_notice(tx, incident, person, 0, "dispatch", f"v{incident.version}")
     return incident
@@ -105,9 +117,10 @@ def _put(conn: Connection, incident: Incident, wired: str) -> None:
         "body": wire.to_row(incident),
         "wire": wired,
     }
-    done = conn.execute(update(t.incidents).where(t.incidents.c.id == incident.id).values(**row))
-    if done.rowcount == 0:
-        conn.execute(insert(t.incidents).values(id=incident.id, **row))
+    if incident.version == 1:
+        conn.execute(t.incidents.insert(), {"id": incident.id, **row})
+    else:
+        conn.execute(update(t.incidents).where(t.incidents.c.id == incident.id).values(**row))
 
 
 def _log(tx: Tx, incident: Incident, step: Step, facts: dict[str, Any]) -> None:
@@ -119,10 +132,8 @@ def _log(tx: Tx, incident: Incident, step: Step, facts: dict[str, Any]) -> None:
 # -------------------------------------------------------------------------------- ladders and notices
 def put_ladder(tx: Tx, incident_id: str, rung: Rung) -> None:
     """The row of the next step; one per incident."""
-    row = {"step": rung.step, "taken": rung.taken, "due_ms": rung.due_ms}
-    done = tx.conn.execute(update(t.ladders).where(t.ladders.c.incident_id == incident_id).values(**row))
-    if done.rowcount == 0:
-        tx.conn.execute(insert(t.ladders).values(incident_id=incident_id, **row))
+    row = {"incident_id": incident_id, "step": rung.step, "taken": rung.taken, "due_ms": rung.due_ms}
+    upsert(tx.conn, t.ladders, row)
 
 
 def ladder(conn: Connection, incident_id: str) -> Rung | None:
@@ -145,11 +156,8 @@ def due_looks(conn: Connection, now_ms: int) -> Sequence[str]:
 
 def put_notice(tx: Tx, incident: Incident, person: str, step: int, kind: str, cause: str) -> None:
     """The duty to tell one person. The id comes from its cause: a second attempt to create it is a no-op."""
-    notice_id = f"{incident.id}/{kind}/{incident.rings}/{cause}/{person}"
-    if tx.conn.execute(select(t.notices.c.step).where(t.notices.c.notice_id == notice_id)).first() is not None:
-        return
     row = {
-        "notice_id": notice_id,
+        "notice_id": f"{incident.id}/{kind}/{incident.rings}/{cause}/{person}",
         "incident_id": incident.id,
         "recipient": person,
         "step": step,
@@ -158,7 +166,7 @@ def put_notice(tx: Tx, incident: Incident, person: str, step: int, kind: str, ca
         "attempt": 0,
         "due_ms": tx.now_ms,
     }
-    tx.conn.execute(t.notices.insert(), row)
+    tx.conn.execute(_dialect(tx.conn)(t.notices).on_conflict_do_nothing(), row)
 
 
 def due_notices(conn: Connection, now_ms: int, limit: int) -> list[Due]:
@@ -231,8 +239,7 @@ def meta(conn: Connection, key: str) -> str | None:
 
 def set_meta(tx: Tx, key: str, value: str) -> None:
     """Keep a single value by name."""
-    if tx.conn.execute(update(t.meta).where(t.meta.c.key == key).values(value=value)).rowcount == 0:
-        tx.conn.execute(insert(t.meta).values(key=key, value=value))
+    upsert(tx.conn, t.meta, {"key": key, "value": value})
 
 
 def bury(tx: Tx, topic: str, cause: str, payload: bytes) -> None:

@@ -225,7 +225,7 @@ async def test_duty_message_echoes_the_heartbeat(house: House) -> None:
         await gateway.publish(f"{BASE}/heartbeat", json.dumps(beat))
         async with asyncio.timeout(25):
             while True:
-                duty = json.loads((await anext(aiter(gateway.messages))).payload)  # type: ignore[arg-type]
+                duty = json.loads((await anext(aiter(gateway.messages))).payload)
                 if duty["heard"]:
                     break
     assert duty["heard"] == {"boot_id": "boot7", "seq": 41}
