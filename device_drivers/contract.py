@@ -31,8 +31,15 @@ ALLOWED = (Unreachable, Garbled, Denied, WrongDevice)
 class Rig(Protocol):
     """The far end of a link, under the test's control."""
 
-    settings: LinkSettings
-    devices: Sequence[Device]
+    @property
+    def settings(self) -> LinkSettings:
+        """The link."""
+        ...
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """Its devices."""
+        ...
 
     async def start(self) -> None:
         """The link exists and its devices answer."""

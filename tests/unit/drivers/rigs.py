@@ -69,8 +69,8 @@ def modbus_reply(request: bytes) -> bytes:
     """Unit and PDU of a slave whose every register is 7 and every bit 1; fc 5 and 6 are echoed."""
     unit, fc, _, count = struct.unpack(">BBHH", request[:6])
     if fc in (5, 6):
-        return request[:6]
-    body = b"\x00\x07" * count if fc in (3, 4) else b"\xff" * ((count + 7) // 8)
+        return bytes(request[:6])
+    body: bytes = b"\x00\x07" * count if fc in (3, 4) else b"\xff" * ((count + 7) // 8)
     return bytes([unit, fc, len(body)]) + body
 
 

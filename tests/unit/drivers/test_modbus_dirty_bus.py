@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pymodbus.framer.rtu import FramerRTU
 
-from device_drivers.lines import Line
+from device_drivers.lines import Line, SerialLine
 from device_drivers.modbus import driver as driver_module
 from device_drivers.modbus import wire
 from device_drivers.modbus.driver import ModbusDriver, create
@@ -161,7 +161,7 @@ def make(monkeypatch: pytest.MonkeyPatch, bus: WickedBus, counts: Counter[str]) 
     async def opened(*_: Any) -> FakeLine:
         return FakeLine(bus)
 
-    monkeypatch.setattr(wire.SerialLine, "open", opened)
+    monkeypatch.setattr(SerialLine, "open", opened)
     kit = Kit(LoopClock(), lambda cause: counts.update([cause]), "")
     made = create(LinkSettings("bus", "modbus-rtu", {"port": "x", "baudrate": 9600}), DEVICES, kit)
     assert isinstance(made, ModbusDriver)
@@ -245,7 +245,7 @@ def test_a_port_that_does_not_open_again_is_unreachable(monkeypatch: pytest.Monk
         async def gone(*_: Any) -> FakeLine:
             raise Unreachable("x: no such port")
 
-        monkeypatch.setattr(wire.SerialLine, "open", gone)
+        monkeypatch.setattr(SerialLine, "open", gone)
         monkeypatch.setattr(WickedBus, "master_says", lambda *_: None)
         with pytest.raises(Unreachable):
             await driver.read(driver.plan[0].request)

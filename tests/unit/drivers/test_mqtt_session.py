@@ -101,7 +101,7 @@ async def test_queued_is_marked_until_the_backlog_is_over(mosquitto: Mosquitto, 
     await session.close()
     await mosquitto.publish("dev/a", b"", times=900)
     assert await session.open() is True
-    got = []
+    got: list[Received] = []
     while len(got) < 900:
         some = await take(session, 1)
         got += some
@@ -188,7 +188,7 @@ async def test_more_queued_than_the_queue_holds_does_not_block_open(
     await mosquitto.publish("dev/a", b"", times=30)
     monkeypatch.setattr(limits, "QUEUE_MESSAGES_MAX", 8)
     await session.open()
-    got = []
+    got: list[Received] = []
     while len(got) < 30:
         some = await take(session, 1)
         session.ack(some[0])
