@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine
 
 from duty_room import access
 from duty_room.desk import Desk, Heard
@@ -17,6 +19,7 @@ from duty_room.feed import Feed
 from duty_room.metrics import Metrics
 from duty_room.registry import Registry
 from duty_room.store.store import Store
+from duty_room.store.tables import metadata
 from duty_room.watch import Watch
 from duty_room.web import application
 from duty_room.web.context import Context
@@ -130,11 +133,11 @@ def event(kind: EventKind = EventKind.RAISED, seq: int = 1, **changes: Any) -> A
 class Room:
     """All rooms but the broker."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, database: str | None = None) -> None:
         self.clock = FakeClock()
         self.settings = Settings(data_dir)
         self.metrics = Metrics()
-        self.store = Store(data_dir, None, wall_ms=self.clock.wall_ms)
+        self.store = Store(data_dir, database, wall_ms=self.clock.wall_ms)
         self.store.open()
         self.registry = Registry(PEOPLE)
         self.desk = Desk(self.store, self.registry)
@@ -169,10 +172,20 @@ def _grant(role: str) -> Callable[[Any], str]:
     return lambda tx: access.grant_token(tx, role, f"{role} Zhang", None)
 
 
+def _empty(database: str) -> None:
+    """Away with what the test before has left."""
+    engine = create_engine(database.replace("postgresql://", "postgresql+psycopg://", 1))
+    metadata.drop_all(engine)
+    engine.dispose()
+
+
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    """A running room on a fresh database."""
-    made = Room(tmp_path)
+    """A running room on a fresh database: SQLite, or the empty PostgreSQL database that LINLI_TEST_DATABASE names."""
+    database = os.environ.get("LINLI_TEST_DATABASE")
+    if database:
+        _empty(database)
+    made = Room(tmp_path, database)
     await made.start()
     yield made
     made.store.close()
