@@ -108,10 +108,18 @@ def check_rows(trees: Iterable[Tree], report: Report) -> list[Row]:
         name = tree.get("id")
         if name is not None and isinstance(name.value, str):
             ids.append((name.value, name))
+        if form is None:
+            form = _core(tree)
         if form is not None:
             rows.append(Row(form, tree))
     unique(ids, report)
     return rows
+
+
+def _core(tree: Tree) -> DeviceForm | None:
+    """A faulty row without what may be left out, so that its link, profile and address are looked at all the same."""
+    core = {name: tree.value[name] for name in NEEDED if name in tree.value} if isinstance(tree.value, dict) else {}
+    return check_form(_DEVICE, Tree(core, tree.file, tree.line, tree.column), Report("en"), DeviceForm)
 
 
 def build_devices(

@@ -66,7 +66,7 @@ class RtuForm(Form):
     port: Text
     baudrate: Literal[300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200] = 9600
     parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
+    stopbits: int = Field(default=1, ge=1, le=2)
     timeout_s: float = Field(default=0.5, ge=0.05, le=10, allow_inf_nan=False)
 
 
