@@ -169,7 +169,10 @@ class DutyRoom:
     async def _orders(self) -> None:
         """Commands: at once when there is work, else once a second for the repeats."""
         while True:
-            await self.intake.send_commands()
+            try:
+                await self.intake.send_commands()
+            except NotDurable as fault:
+                self._warn("commands wait: the database cannot be read", fault)
             await self._until_work(1.0)
 
     async def _until_work(self, timeout_s: float) -> None:

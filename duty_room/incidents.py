@@ -160,7 +160,8 @@ def _answered_there(old: Incident, new: Incident, event: AlarmEvent, now_ms: int
     line = Step(event.received_ms, event.kind.value, event.by, event.reason)
     echo = Echo(event.alarm_id, event.by.id, event.by.via.value)
     if echo in old.echoes:
-        return changed(old, replace(new, echoes=tuple(e for e in old.echoes if e != echo)), (line,))
+        # The timeline has this answer already, from the moment the person gave it.
+        return changed(old, replace(new, echoes=tuple(e for e in old.echoes if e != echo)), ())
     others = any(a.state in UNANSWERED for a in new.alarms if a.id != event.alarm_id)
     if not newer or others or old.state is not State.UNACKNOWLEDGED:
         return changed(old, new, (line,))

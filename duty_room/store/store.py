@@ -189,11 +189,14 @@ class Store:
         return await future
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run the job in one read transaction, beside the writer."""
+        """Run the job in one read transaction, beside the writer. Raises NotDurable when it cannot be read."""
 
         def run() -> T:
-            with self._reader.begin() as conn:
-                return work(conn)
+            try:
+                with self._reader.begin() as conn:
+                    return work(conn)
+            except (OperationalError, InterfaceError, InternalError) as fault:
+                raise NotDurable(f"the database cannot be read: {fault.orig}") from fault
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 

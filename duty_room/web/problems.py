@@ -69,6 +69,11 @@ def install(app: FastAPI) -> None:
         errors = [{"at": ".".join(str(p) for p in e["loc"]), "what": e["msg"]} for e in fault.errors()]
         return answer(Problem(422, "invalid", "the request does not fit", errors=errors))
 
+    @app.exception_handler(Exception)
+    async def _ours(_request: Request, _fault: Exception) -> Response:
+        # The server logs the traceback; whoever asked learns only that it is our fault.
+        return answer(Problem(500, "internal", "a fault of the duty room, written to its log"))
+
     @app.exception_handler(NotDurable)
     async def _not_durable(_request: Request, fault: NotDurable) -> Response:
         return answer(Problem(503, "not_durable", str(fault)))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection, Row, select, update
 from starlette.responses import HTMLResponse
 
@@ -19,7 +19,8 @@ from duty_room.store import rows
 from duty_room.store import tables as t
 from duty_room.store.store import Tx
 from duty_room.web import pages
-from duty_room.web.context import Context, Ctx
+from duty_room.web.context import Context, Ctx, Officer
+from duty_room.web.problems import Problem, json
 
 router = APIRouter(include_in_schema=False)
 Token = Annotated[str, Path(max_length=128)]
@@ -71,6 +72,15 @@ def _page(ctx: Context, ask: Ask, lang: str, notice: str | None) -> HTMLResponse
         words=given.words if given else "",
         call_back=bool(given and given.call_back),
     )
+
+
+@router.get("/api/v1/incidents/{incident_id}/rating-link", include_in_schema=True)
+async def rating_link(ctx: Ctx, _principal: Officer, incident_id: Annotated[str, Path(max_length=64)]) -> Response:
+    """The link to give to the caller or the family once the incident is resolved."""
+    token = make_token(ctx.key, incident_id)
+    if await ctx.store.read(lambda conn: _find(conn, ctx, token)) is None:
+        raise Problem(404, "not_found", "there is no resolved incident with that id that may still be rated")
+    return json({"url": f"{ctx.settings.public_url.rstrip('/')}/r/{token}"})
 
 
 @router.get("/r/{token}")

@@ -13,7 +13,7 @@ from duty_room.store import rows
 from duty_room.web.person import make_link
 from duty_room.web.rating import make_token
 from edge.model import EventKind
-from tests.unit.duty_room.conftest import Room, event
+from tests.unit.duty_room.conftest import URL, Room, event
 
 IID = incident_id("b12", "c502/sos.call/1")
 
@@ -140,11 +140,15 @@ async def test_rating_once_editable_for_a_day(room: Room) -> None:
     await room.hear(event())
     path = f"/a/{await link(room)}"
     rate = f"/r/{make_token(room.context.key, IID)}"
+    asked = f"/api/v1/incidents/{IID}/rating-link"
+    assert (await room.client("duty_officer").get(asked)).status_code == 404
     async with room.client() as client:
         assert (await client.get(rate)).status_code == 404
         await tap(client, path)
         await tap(client, path)
         await tap(client, path, cause="helped")
+        assert (await room.client("viewer").get(asked)).status_code == 403
+        assert (await room.client("duty_officer").get(asked)).json() == {"url": f"{URL}{rate}"}
         assert "★★★★★" in (await client.get(rate)).text
         assert "已记录" in (await client.post(rate, data={"stars": "4", "words": "谢谢<b>"})).text
         assert "谢谢&lt;b&gt;" in (await client.post(rate, data={"stars": "5", "words": "谢谢<b>"})).text
