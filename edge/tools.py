@@ -236,8 +236,8 @@ async def _read(driver: Driver, device: Device) -> dict[str, Reading]:
 
 
 async def _listen(driver: Driver, device: Device, found: dict[str, Reading]) -> None:
-    """Take what a pushing link brings. Closing the driver ends a read that waits; nothing is cancelled."""
-    wanted = {p.key for p in device.points if not p.momentary}
+    """Take what a pushing link brings; of a button, a press. Closing the driver ends a read; nothing is cancelled."""
+    wanted = {p.key for p in device.points if not p.momentary} or {p.key for p in device.points}
 
     async def hear() -> None:
         while not wanted <= found.keys():

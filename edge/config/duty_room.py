@@ -75,7 +75,7 @@ def read_people(source: Source, path: Path, name: str) -> tuple[PersonRow, ...]:
             known = {"value": form.role, "known": ", ".join(ROLES)}
             meant = near(form.role, ROLES)
             key = "not-one-of-near" if meant else "not-one-of"
-            report.error(here.file, here.line, here.column, "bad-value", key, near=meant, **known)
+            report.warning(here.file, here.line, here.column, "bad-value", key, near=meant, **known)
         tell = _tell(source, row.get("tell"))
         if not tell and row.get("tell") is None:
             report.warning(row.file, row.line, row.column, "no-channel", "no-channel", value=form.name)

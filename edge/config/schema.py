@@ -13,7 +13,7 @@ from device_drivers.profiles.schema import Scalar
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """Ids become topics, file names and columns."""
-GatewayId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+GatewayId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 """A gateway's id is one level of an MQTT topic and a user name of the duty broker."""
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]

@@ -370,9 +370,9 @@ PATTERNS: Mapping[str, Mapping[str, str]] = {
         "en": "letters, figures, - _ and . only, at most 64",
         "zh": "只能用字母、数字和 - _ . ，最多 64 个",
     },
-    r"^[a-z0-9][a-z0-9_-]{0,31}$": {
-        "en": "small letters, figures, - and _ only, at most 32",
-        "zh": "只能用小写字母、数字和 - _ ，最多 32 个",
+    r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": {
+        "en": "letters, figures, - and _ only, at most 32",
+        "zh": "只能用字母、数字和 - _ ，最多 32 个",
     },
     r"^[a-z0-9][a-z0-9_.-]*$": {
         "en": "small letters, figures, - _ and . only",

@@ -69,7 +69,7 @@ def test_what_cannot_work_is_found(room: Path, old: str, new: str, code: str) ->
     ("old", "new", "code", "severity"),
     [
         ("wang,", "li,", "duplicate-id", "error"),
-        ("grid_chief", "grid_cheif", "bad-value", "error"),
+        ("grid_chief", "grid_cheif", "bad-value", "warning"),
         ("${env:LI_URL}", "", "no-channel", "warning"),
         ("${env:LI_URL}", "${env:NOT_SET_ANYWHERE}", "bad-secret", "error"),
         ("${env:LI_URL}", "tgram://1234567/chat", "bad-secret", "warning"),
