@@ -208,6 +208,8 @@ export function choose(id: string | null): void {
 /** Start of a shift, or any first gesture: the browser lets us sound from here on. */
 export async function unlockSound(): Promise<boolean> {
   const works = await speaker.unlock();
+  // The duty room should not count this console as deaf any longer than it is.
+  if (works && !reportedSound) lastHealth = Number.NEGATIVE_INFINITY;
   makeSound();
   return works;
 }
@@ -238,7 +240,8 @@ async function loadSites(): Promise<void> {
   }
 }
 
-let lastHealth = 0;
+let lastHealth = Number.NEGATIVE_INFINITY;
+let reportedSound = false;
 let lastSites = 0;
 let lastSecond = 0;
 
@@ -255,7 +258,8 @@ function tick(): void {
   desk.freshness = stream.freshness();
   if (at - lastHealth >= HEALTH_GAP_MS && desk.me) {
     lastHealth = at;
-    const report = { sound: speaker.running(), stream: desk.freshness === "live", seq: stream.seq, on_duty: onDuty.value };
+    reportedSound = speaker.running();
+    const report = { sound: reportedSound, stream: desk.freshness === "live", seq: stream.seq, on_duty: onDuty.value };
     // Its absence is the message: the duty room counts a console as deaf after 30 s.
     void api.health(report).catch(() => undefined);
   }
