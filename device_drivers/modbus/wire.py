@@ -19,7 +19,7 @@ from edge.errors import Unreachable
 RTU_REPLY_S, TCP_REPLY_S = 0.25, 1.0
 """How long a slave may take to begin its reply. Slaves usually need 5–50 ms; a TCP host may have a bus behind it.
 
-With the quiet and the canary a dead slave then takes 0.4 s of its bus: others polled every 2 s wait at most 1.2 periods.
+With quiet and canary a dead slave then takes 0.4 s of its bus: others polled every 2 s wait at most 1.2 periods.
 """
 QUIET_AFTER_FAULT_S = 0.1
 """Silence that ends a fault: a reply that comes up to this late is drained here."""

@@ -1,4 +1,4 @@
-"""MQTT for every room: one class, behind which the client library can be replaced (DESIGN §4.3). Only here is paho imported."""
+"""MQTT for every room: one class, behind which the client library can be replaced. Only here is paho imported."""
 
 from edge.mqtt.dial import Received, Will
 from edge.mqtt.session import MqttSession

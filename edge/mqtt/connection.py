@@ -24,7 +24,7 @@ HANDSHAKE_S = 5.0
 PUBACK_S = 30.0
 """A broker that answers pings but no publication is sick: the connection is given up."""
 TRIAL_S = 2.0
-"""CONNACK of a broker never heard to speak MQTT 5: old ones may wait for ever for the rest of a CONNECT they misread."""
+"""CONNACK of a broker never heard to speak MQTT 5: old ones may wait for ever for the rest of what they misread."""
 MISC_S = 1.0
 """How often the keepalive is looked at."""
 FILTERS_PER_SUBSCRIBE = 100

@@ -84,7 +84,7 @@ def parse_url(url: str) -> Broker:
 
 
 async def dial(broker: Broker, identity: Identity, *, mqtt5: bool) -> paho.Client:
-    """Resolve, connect and shake hands for TLS, in a thread of its own: DNS and connect block. Raises Unreachable, Denied.
+    """Resolve, connect and TLS handshake, in a thread of its own: they block. Raises Unreachable, Denied.
 
     The thread is a daemon outside of asyncio's pool: a name server that hangs must not hold up the end of the process.
     """
