@@ -19,8 +19,11 @@ from edge.config.report import Report
 
 FILE_BYTES_MAX = 512 * 1024
 """4,000 devices written out by hand; more come from a table. Hostile text of this size takes the parser 10 s."""
-NODES_MAX = 400_000
+NODES_MAX = 150_000
 """Values in one file after aliases are followed: an alias bomb ends here."""
+DEPTH_MAX = 64
+"""Open brackets at once; the parser's time grows with the square of them."""
+_BRACKETS = re.compile(r"[\[{\]}]")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _CONSTANTS: dict[str, bool | None] = {
@@ -95,7 +98,7 @@ def read_text(data: bytes, file: str, report: Report) -> str | None:
 def parse_yaml(data: bytes, file: str, report: Report) -> Tree | None:
     """The file as a Tree, None after a finding with code yaml-syntax."""
     text = read_text(data, file, report)
-    if text is None:
+    if text is None or _too_deep(text, file, report):
         return None
     try:
         yaml = YAML(typ="rt", pure=True)
@@ -118,6 +121,19 @@ def parse_yaml(data: bytes, file: str, report: Report) -> Tree | None:
         # The parser has its own bugs on hostile bytes; whatever it trips over, the file is at fault for us.
         report.error(file, 1, 1, "yaml-syntax", "yaml", problem=type(error).__name__)
     return None
+
+
+def _too_deep(text: str, file: str, report: Report) -> bool:
+    """True after a finding. Brackets inside quotes count too: nobody has so many of them unclosed."""
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        depth = depth + 1 if match.group() in "[{" else max(0, depth - 1)
+        if depth > DEPTH_MAX:
+            before = text[: match.start()]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            report.error(file, line, column, "yaml-syntax", "yaml-deep")
+            return True
+    return False
 
 
 class _TooMany(YAMLError):
