@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from duty_room import incidents, ladder, steps
-from duty_room.incident import Incident, Step
+from duty_room.incident import Incident, State, Step
 from duty_room.ladder import Rung
 from duty_room.limits import OUTCOME_WAIT_S
 from duty_room.registry import Registry
@@ -91,13 +91,23 @@ class Desk:
         return None
 
     def take_event(self, tx: Tx, gateway: str, event: AlarmEvent, local: bool = False) -> None:
-        """Fold one event unless it was folded before."""
-        if rows.seen(tx.conn, gateway, event.event_id):
+        """Fold one event unless it was folded before.
+
+        A gateway that had to begin a new journal (a new box, a lost disk) gives out its ids anew: the same id with
+        another seq or time is another press, and must not be taken for a redelivery.
+        """
+        before = rows.seen(tx.conn, gateway, event.event_id)
+        if before == (event.seq, event.received_ms):
             return
-        incident = incidents.incident_id(gateway, event.alarm_id)
-        change = incidents.fold_event(rows.load(tx.conn, incident), gateway, event, tx.now_ms, local)
+        anew = before is not None
+        old = rows.incident_of(tx.conn, gateway, event.alarm_id)
+        if anew and old is not None and old.state is State.CLOSED:
+            old = None
+        change = incidents.fold_event(old, gateway, event, tx.now_ms, local=local, anew=anew)
         saved = rows.save(tx, change, {"event_id": event.event_id, "seq": event.seq})
-        rows.remember(tx, gateway, event.event_id, event.seq, incident)
+        if old is None:
+            rows.belongs(tx, gateway, event.alarm_id, saved.id)
+        rows.remember(tx, gateway, event, saved.id)
         if change.rang:
             self._rang(tx, saved)
 

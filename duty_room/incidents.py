@@ -36,9 +36,13 @@ from edge.model import (
 )
 
 
-def incident_id(gateway: str, alarm_id: str) -> str:
-    """Ids come from causes: the same alarm of the same gateway is always the same incident. Safe in a URL."""
-    digest = hashlib.blake2b(f"{gateway}\x00{alarm_id}".encode(), digest_size=8).hexdigest()
+def incident_id(gateway: str, alarm_id: str, anew_ms: int | None = None) -> str:
+    """Ids come from causes: the same alarm of the same gateway is always the same incident. Safe in a URL.
+
+    anew_ms: when the alarm began, for one whose id the gateway has given out a second time.
+    """
+    cause = f"{gateway}\x00{alarm_id}" + (f"\x00{anew_ms}" if anew_ms is not None else "")
+    digest = hashlib.blake2b(cause.encode(), digest_size=8).hexdigest()
     return f"i-{digest}"
 
 
@@ -53,16 +57,19 @@ def changed(old: Incident, new: Incident, lines: Sequence[Step], **what: object)
     return Change(new, tuple(lines), **what)  # type: ignore[arg-type]  # the names are Change's own fields
 
 
-def fold_event(old: Incident | None, gateway: str, event: AlarmEvent, now_ms: int, local: bool = False) -> Change:
+def fold_event(
+    old: Incident | None, gateway: str, event: AlarmEvent, now_ms: int, *, local: bool = False, anew: bool = False
+) -> Change:
     """One event of a gateway (or of the duty room's own watch: local) into its incident.
 
-    The caller has made sure that this event_id was never folded before. Events may arrive out of order: an older
-    one never undoes what a newer one said of the alarm, but an unseen ring always rings.
+    The caller has made sure that this event was never folded before. Events may arrive out of order: an older
+    one never undoes what a newer one said of the alarm, but an unseen ring always rings. anew: the gateway has begun
+    a new journal, and its seq with it.
     """
     if old is None:
-        return _opened(gateway, event, now_ms, local)
+        return _opened(gateway, event, now_ms, local, anew)
     known = old.alarm(event.alarm_id)
-    newer = known is None or event.seq > known.seq
+    newer = known is None or anew or event.seq > known.seq
     view = _view(event, local) if newer or known is None else known
     if known is not None:
         view = replace(view, priority=min(view.priority, known.priority))
@@ -108,13 +115,13 @@ def _view(event: AlarmEvent, local: bool) -> AlarmView:
     )
 
 
-def _opened(gateway: str, event: AlarmEvent, now_ms: int, local: bool) -> Change:
+def _opened(gateway: str, event: AlarmEvent, now_ms: int, local: bool, anew: bool) -> Change:
     """The first thing ever heard of an alarm, whatever it is, opens an incident that asks for a person."""
     line = Step(event.received_ms, event.kind.value, event.by, event.reason)
     answered = event.kind is EventKind.ACKNOWLEDGED and event.by is not None
     answer = Answer(event.by, event.received_ms) if answered and event.by is not None else None
     incident = Incident(
-        id=incident_id(gateway, event.alarm_id),
+        id=incident_id(gateway, event.alarm_id, event.received_ms if anew else None),
         gateway=gateway,
         alarm_class=event.alarm_class,
         priority=event.priority,

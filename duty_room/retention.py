@@ -24,7 +24,7 @@ def sweep(tx: Tx) -> int:
     gone += _old(tx, t.commands, t.commands.c.at_ms, now - limits.RECORDS_KEEP_S * 1000)
     gone += _old(tx, t.notices, t.notices.c.due_ms, now - limits.RECORDS_KEEP_S * 1000)
     gone += _old(tx, t.log, t.log.c.at_ms, now - limits.RECORDS_KEEP_S * 1000)
-    for table in (t.links, t.ratings):
+    for table in (t.links, t.ratings, t.alarms):
         # What hangs on an incident goes with it.
         tx.conn.execute(delete(table).where(table.c.incident_id.not_in(select(t.incidents.c.id))))
     return gone + _dead_letters(tx)

@@ -18,7 +18,7 @@ from duty_room.ladder import Rung
 from duty_room.limits import COMMAND_LIFE_S, DEAD_LETTER_BYTES
 from duty_room.store import tables as t
 from duty_room.store.store import Tx
-from edge.model import CommandKind, Person, Via
+from edge.model import AlarmEvent, CommandKind, Person, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,30 @@ def load(conn: Connection, incident_id: str) -> Incident | None:
     return wire.from_row(text) if text is not None else None
 
 
-def seen(conn: Connection, gateway: str, event_id: str) -> bool:
-    """Was this event folded before?"""
+def seen(conn: Connection, gateway: str, event_id: str) -> tuple[int, int] | None:
+    """The seq and received_ms of the event folded under this id; None when there was none."""
     where = (t.events.c.gateway == gateway) & (t.events.c.event_id == event_id)
-    return conn.execute(select(t.events.c.seq).where(where)).first() is not None
+    row = conn.execute(select(t.events.c.seq, t.events.c.received_ms).where(where)).first()
+    return (row.seq, row.received_ms) if row else None
 
 
-def remember(tx: Tx, gateway: str, event_id: str, seq: int, incident_id: str) -> None:
+def remember(tx: Tx, gateway: str, event: AlarmEvent, incident_id: str) -> None:
     """The event is folded: a redelivery of it is a no-op."""
-    row = {"gateway": gateway, "event_id": event_id, "seq": seq, "incident_id": incident_id, "at_ms": tx.now_ms}
-    tx.conn.execute(t.events.insert(), row)
+    row = {"gateway": gateway, "event_id": event.event_id, "seq": event.seq, "received_ms": event.received_ms}
+    upsert(tx.conn, t.events, {**row, "incident_id": incident_id, "at_ms": tx.now_ms})
+
+
+def incident_of(conn: Connection, gateway: str, alarm_id: str) -> Incident | None:
+    """The incident that this alarm belongs to now."""
+    where = (t.alarms.c.gateway == gateway) & (t.alarms.c.alarm_id == alarm_id)
+    query = select(t.incidents.c.body).join(t.alarms, t.alarms.c.incident_id == t.incidents.c.id).where(where)
+    text = conn.execute(query).scalar()
+    return wire.from_row(text) if text is not None else None
+
+
+def belongs(tx: Tx, gateway: str, alarm_id: str, incident_id: str) -> None:
+    """From now on this alarm's events go to that incident."""
+    upsert(tx.conn, t.alarms, {"gateway": gateway, "alarm_id": alarm_id, "incident_id": incident_id})
 
 
 def save(tx: Tx, change: Change, facts: dict[str, Any] | None = None) -> Incident:

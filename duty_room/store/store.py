@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.pool import QueuePool
 
 from duty_room.limits import GROUP_COMMIT_MAX
+from duty_room.store import migrate
 from duty_room.store import tables as t
 from duty_room.store.chain import Chain
 from edge.errors import JournalDamaged, NotDurable
@@ -155,7 +157,23 @@ class Store:
             epoch = os.urandom(5).hex()
             conn.execute(t.meta.insert(), [{"key": "schema", "value": str(t.SCHEMA)}, {"key": "epoch", "value": epoch}])
             have["epoch"] = epoch
+        elif schema < t.SCHEMA:
+            self._copy(schema)
+            migrate.forward(conn, schema)
+            conn.execute(t.meta.update().where(t.meta.c.key == "schema").values(value=str(t.SCHEMA)))
         self.epoch = have["epoch"]
+
+    def _copy(self, schema: int) -> None:
+        """A copy beside the file before its shape changes; PostgreSQL has its own backups."""
+        if self._path is None:
+            return
+        target = self._path.with_suffix(f".schema{schema}.db")
+        if not target.exists():
+            with sqlite3.connect(self._path) as source, sqlite3.connect(target) as copy:
+                source.backup(copy)
+            source.close()
+            copy.close()
+            target.chmod(0o600)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the writer thread; commits are announced on this loop."""

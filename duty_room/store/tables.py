@@ -1,13 +1,13 @@
 """The tables. Times are wall milliseconds; bodies are JSON text; secrets are kept only as SHA-256.
 
-SCHEMA is raised with every change of shape, with a step in ``store.MIGRATIONS``; a newer file is refused.
+SCHEMA is raised with every change of shape, with a step in ``migrate.MIGRATIONS``; a newer one is refused.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-SCHEMA = 1
+SCHEMA = 2
 
 metadata = MetaData()
 
@@ -38,10 +38,19 @@ events = Table(
     Column("gateway", String(64), primary_key=True),
     Column("event_id", String(200), primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
     Column("incident_id", String(64), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
 )
 Index("events_age", events.c.at_ms)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("gateway", String(64), primary_key=True),
+    Column("alarm_id", String(200), primary_key=True),
+    Column("incident_id", String(64), nullable=False),
+)
 
 stream = Table(
     "stream",
