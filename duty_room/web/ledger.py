@@ -56,9 +56,13 @@ def _at(at_ms: int | None) -> datetime | None:
     return datetime.fromtimestamp(at_ms / 1000, tz=ZoneInfo("UTC")) if at_ms is not None else None
 
 
+def _word(lang: str, kind: str, code: str | None) -> str | None:
+    """The word for a code; a code of somebody else's making is shown as it is."""
+    return words.catalogue(lang).get(f"{kind}.{code}", code)
+
+
 def _line(lang: str, i: Incident) -> list[Any]:
     answer = i.first_answer
-    cause = f"cause.{i.cause}"
     return [
         i.id,
         _at(i.opened_ms),
@@ -70,7 +74,7 @@ def _line(lang: str, i: Incident) -> list[Any]:
         _at(answer.at_ms) if answer else None,
         i.assignee.name if i.assignee else None,
         _at(i.resolved.at_ms) if i.resolved else None,
-        words.say(lang, cause) if cause in words.catalogue(lang) else i.cause,
+        _word(lang, "cause", i.cause),
         i.note,
         i.repeats,
         words.say(lang, "yes" if i.test else "no"),
@@ -91,7 +95,8 @@ def write(lang: str, zone: str, incidents: Sequence[Incident], head: Sequence[st
         second.line(*(words.say(lang, f"ledger.head.{name}") for name in STEPS), bold=True)
         for incident in incidents:
             for step in incident.timeline:
-                second.line(incident.id, _at(step.at_ms), step.step, step.by.name if step.by else None, step.reason)
+                by = step.by.name if step.by else None
+                second.line(incident.id, _at(step.at_ms), _word(lang, "step", step.step), by, step.reason)
     return target.getvalue()
 
 
