@@ -216,12 +216,16 @@ def token(
 
 
 @app.command("sign-in")
-def sign_in(config: Config) -> None:
+def sign_in(
+    config: Config,
+    role: Annotated[str, typer.Option(help="viewer, duty_officer or administrator.")] = "administrator",
+    name: Annotated[str, typer.Option(help="Who it is for: what they do is kept under this name.")] = "administrator",
+) -> None:
     """Print a new one-time sign-in link of the duty room."""
     from duty_room.access import make_sign_in
     from edge.config import load_duty_room
 
-    _lines([_call(lambda: make_sign_in(load_duty_room(config)))])
+    _lines([_call(lambda: make_sign_in(load_duty_room(config), role, name))])
 
 
 def _seeds(text: str) -> tuple[int, int]:
