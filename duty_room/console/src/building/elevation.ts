@@ -100,6 +100,15 @@ export function elevationOf(gateway: GatewayRow, all: readonly Incident[]): Elev
   const floors = floorsOf(site.floors[0], site.floors[1]);
   const units = site.units.length > 0 ? site.units : [""];
   const shown = new Set<Incident>();
+  // Sorted into stairs once: a storm of ten thousand must not be searched for each of them.
+  const byStair = new Map<string, Incident[]>();
+  for (const incident of incidents) {
+    const unit = incident.place.unit ?? (units.length === 1 ? units[0]! : "");
+    const key = `${unit}/${incident.place.floor ?? ""}`;
+    const list = byStair.get(key);
+    if (list) list.push(incident);
+    else byStair.set(key, [incident]);
+  }
   const rows = floors.map((floor) => ({
     floor,
     stairs: units.map((unit) => stairOf(unit, floor)),
@@ -116,9 +125,7 @@ export function elevationOf(gateway: GatewayRow, all: readonly Incident[]): Elev
   };
 
   function stairOf(unit: string, floor: number): Stair {
-    const here = incidents.filter(
-      ({ place }) => place.floor === floor && (place.unit === unit || (place.unit === null && units.length === 1)),
-    );
+    const here = byStair.get(`${unit}/${floor}`) ?? [];
     const counts = site!.counts.filter((count) => count.floor === floor && (count.unit ?? units[0]) === unit && count.lifeSafety);
     const protection = sumByKind(counts);
     const total = protection.reduce((sum, { total: n }) => sum + n, 0);
