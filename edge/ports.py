@@ -100,6 +100,16 @@ class Prober(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """Optional ability of a driver whose link keeps messages for us: did it forget them?"""
+
+    @property
+    def session_lost(self) -> bool:
+        """True after an open that found none of what should have been kept."""
+        ...
+
+
 DriverFactory = Callable[[LinkSettings, Sequence[Device], Kit], Driver]
 """``create``: no I/O; raises ValueError on settings that config did not refuse."""
 

@@ -17,7 +17,8 @@ import structlog
 
 from edge.decide.alarms import Alarm
 from edge.flow.dispatch import Dispatcher
-from edge.flow.engine import Engine, EngineSettings
+from edge.flow.engine import Engine
+from edge.flow.settings import EngineSettings
 from edge.flow.supervise import Supervisor
 from edge.limits import ACK_WAIT_S
 from edge.model import (
@@ -150,6 +151,7 @@ class Drill:
             roster=ROSTER,
             ack_keys=(KEY,),
             has_duty_room=True,
+            actors=frozenset({"relay"}),
             text=_text,
         )
         engine = Engine(settings, disk, self.clock, lambda: Clock.SYNCED, lambda _: None)

@@ -31,7 +31,8 @@ from edge.config import Building, finding_line, load_building
 from edge.decide.alarms import Alarm
 from edge.errors import ConfigError, DataDirLocked
 from edge.flow.dispatch import Dispatcher
-from edge.flow.engine import Engine, EngineSettings
+from edge.flow.engine import Engine
+from edge.flow.settings import EngineSettings
 from edge.flow.supervise import Supervisor
 from edge.limits import TICK_S
 from edge.model import Outcome, Place, Recipient, Refused, Write
@@ -184,6 +185,9 @@ class GatewayProcess:
             roster=building.roster,
             ack_keys=building.ack_keys,
             has_duty_room=building.duty_room is not None,
+            actors=frozenset(
+                point.device for point in (*(s.point for s in building.sounders), *(k.point for k in building.linkages))
+            ),
             text=self._text,
         )
 

@@ -67,7 +67,7 @@ class RtuForm(Form):
     baudrate: Literal[300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200] = 9600
     parity: Literal["N", "E", "O"] = "N"
     stopbits: int = Field(default=1, ge=1, le=2)
-    timeout_s: float = Field(default=0.5, ge=0.05, le=10, allow_inf_nan=False)
+    timeout_s: float = Field(default=0.25, ge=0.05, le=10, allow_inf_nan=False)
 
 
 class TcpForm(Form):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge.decide import freshness
 from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, press, re_alarm, unshelve
@@ -19,6 +19,7 @@ from edge.flow.commands import answer, decide_command
 from edge.flow.commit import CommitPoint, Listeners
 from edge.flow.devices import DeviceBook, DeviceState, PointState, PointView
 from edge.flow.ladders import Ladders, Listening
+from edge.flow.settings import EngineSettings, LinkState
 from edge.limits import CANARY_S
 from edge.model import (
     CLASSES,
@@ -31,13 +32,10 @@ from edge.model import (
     CommandKind,
     CommandOutcome,
     Condition,
-    Device,
     Notice,
-    Place,
     PointKey,
     Quality,
     Reading,
-    Recipient,
     Rule,
 )
 from edge.ports import Clockwork, Entry, Journal
@@ -45,31 +43,9 @@ from edge.ports import Clockwork, Entry, Journal
 FRESHNESS_S = 1.0
 """How often silence is looked for: well below the shortest supervision time."""
 NOT_DURABLE = "the disk takes no commits: alarms are told but not kept"
+SESSION_LOST = "the broker lost our session: messages of the time away may be missing"
 REMEMBERED = 10_000
 """Command outcomes and sender ids held in memory against repetitions; the journal keeps all."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What the engine needs of the building file. place: of the gateway itself, for its own alarms."""
-
-    gateway_id: str
-    place: Place
-    links: tuple[str, ...]
-    devices: tuple[Device, ...]
-    roster: tuple[Recipient, ...]
-    ack_keys: tuple[PointKey, ...]
-    has_duty_room: bool
-    text: Callable[[Alarm, Recipient], tuple[str, str]]
-
-
-@dataclass(slots=True)
-class LinkState:
-    """One link: up, down or not yet known, and since when (monotonic)."""
-
-    up: bool | None
-    since_s: float
-    why: str = ""
 
 
 class Engine:
@@ -217,6 +193,18 @@ class Engine:
             else:
                 device.lose()
 
+    def session_lost(self, ident: str) -> None:
+        """The broker of a link forgot what it kept for us: a fault that is over at once, but must be seen."""
+        subject = Subject(ident, None, self._settings.place)
+        stamp = replace(self._now(), reason=SESSION_LOST)
+        events = []
+        for condition in (Condition.ON, Condition.OFF):
+            level = Level(condition, CLASSES[AlarmClass.DEVICE_FAULT].priority)
+            event = self.book.judge(subject, AlarmClass.DEVICE_FAULT, level, stamp)
+            events += [self._apply(event)] if event else []
+        if events:
+            self._put(Entry(events=tuple(events)))
+
     async def command(self, command: Command) -> CommandOutcome:
         """The one door for wishes of people. The same command_id always gets the same outcome, one effect."""
         known = self._outcomes.get(command.command_id)
@@ -327,7 +315,8 @@ class Engine:
 
     def _freshen_device(self, device: DeviceState, stamp: Stamp, now_s: float) -> list[AlarmEvent]:
         silent = device.offline(now_s)
-        priority = 2 if device.device.life_safety else CLASSES[AlarmClass.DEVICE_OFFLINE].priority
+        vital = device.device.life_safety or device.device.id in self._settings.actors
+        priority = 2 if vital else CLASSES[AlarmClass.DEVICE_OFFLINE].priority
         if silent is Condition.ON:
             device.forget()
         events = self._level(device, AlarmClass.DEVICE_OFFLINE, Level(silent, priority), None, stamp)

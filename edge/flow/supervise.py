@@ -17,7 +17,7 @@ from edge.flow.engine import Engine
 from edge.flow.nap import nap
 from edge.limits import BATCHES_AWAITING_COMMIT_MAX, LINK_BACKOFF_S_MAX, LINK_BACKOFF_S_MIN
 from edge.model import SILENT_CAUSES, Batch, Outcome, PollItem, Quality, Refused, TryLater, Write
-from edge.ports import Clockwork, Driver, Writer
+from edge.ports import Clockwork, Driver, Remembers, Writer
 
 log = structlog.get_logger("supervise")
 
@@ -52,6 +52,8 @@ class Supervisor:
                 await driver.open()
                 self._driver, backoff_s = driver, LINK_BACKOFF_S_MIN
                 self._health(True, "")
+                if isinstance(driver, Remembers) and driver.session_lost:
+                    self._engine.session_lost(self._link)
                 await self._serve(driver)
             except LinkError as fault:
                 self._health(False, _words(fault))

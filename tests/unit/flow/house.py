@@ -7,7 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 
 from edge.flow.dispatch import Dispatcher
-from edge.flow.engine import Engine, EngineSettings
+from edge.flow.engine import Engine
+from edge.flow.settings import EngineSettings
 from edge.model import (
     AlarmClass,
     BadCause,
@@ -50,6 +51,7 @@ class House:
             roster=ROSTER,
             ack_keys=(KEY,),
             has_duty_room=has_duty_room,
+            actors=frozenset({"relay"}),
             text=lambda alarm, person: (alarm.alarm_class, person.name),
         )
         self.counted: list[str] = []

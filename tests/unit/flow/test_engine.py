@@ -337,3 +337,24 @@ def test_a_test_alarm_is_labelled_and_ends_like_any_other() -> None:
         assert (await house.engine.command(house.wish(CommandKind.TEST, ""))).code == "already"
 
     live(story)
+
+
+def test_a_lost_session_is_a_fault_that_must_be_seen() -> None:
+    async def story(house: House) -> None:
+        house.engine.session_lost("radio")
+        await house.wait(1)
+        assert house.states() == {"radio-device.fault-1": "RTNUN"}
+        house.engine.session_lost("radio")
+        await house.wait(1)
+        assert house.engine.alarms()[0].count == 2
+
+    live(story)
+
+
+def test_a_silent_relay_board_is_as_grave_as_a_silent_detector() -> None:
+    async def story(house: House) -> None:
+        await house.wait(62)
+        grave = {a.alarm_id: a.priority for a in house.engine.alarms()}
+        assert grave["h1-relay-device.offline-1"] == 2
+
+    live(story)
