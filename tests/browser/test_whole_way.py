@@ -117,7 +117,7 @@ def test_from_registers_to_pixel_to_silence(demo: RunningDemo) -> None:
 
 def _ready(demo: RunningDemo) -> bool:
     with urllib.request.urlopen(f"{demo.facts['gateways'][0]['base']}/readyz", timeout=5) as answer:
-        return answer.status == 200
+        return bool(answer.status == 200)
 
 
 def _city_knows(demo: RunningDemo) -> bool:
