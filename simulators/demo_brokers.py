@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -147,6 +148,8 @@ def persistence_dir(data: Path, zone: str) -> Path:
         except OSError:
             continue
         if (memory / name).stat().st_uid == os.geteuid():
+            write_private(memory / name / "data", str(data))
+            _sweep(memory)
             if (disk / "mosquitto.db").exists() and not (keep / "mosquitto.db").exists():
                 shutil.copy2(disk / "mosquitto.db", keep / "mosquitto.db")
             return keep
@@ -163,8 +166,16 @@ def bring_home(plan: BrokerPlan, data: Path) -> None:
         disk.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copy2(plan.saved, disk / "mosquitto.db")
     shutil.rmtree(plan.saved.parent, ignore_errors=True)
-    if not any(plan.saved.parent.parent.iterdir()):
-        plan.saved.parent.parent.rmdir()
+    if not any(path.is_dir() for path in plan.saved.parent.parent.iterdir()):
+        shutil.rmtree(plan.saved.parent.parent, ignore_errors=True)
+
+
+def _sweep(memory: Path) -> None:
+    """What killed demos left in memory goes once their data folder is gone."""
+    for left in memory.glob("linli-demo-*/data"):
+        with contextlib.suppress(OSError):  # Another demo may sweep at the same time.
+            if left.stat().st_uid == os.geteuid() and not Path(left.read_text(encoding="utf-8")).exists():
+                shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def _password_lines(zone: str, data: Path) -> str:
