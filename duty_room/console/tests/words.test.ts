@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { causesOf, causeWord, classWord, conditionWord, elapsed, floorWord, placeWord, procedure, reasonWord } from "@/app/words";
+import { causesOf, causeWord, classWord, conditionWord, elapsed, floorWord, foldTold, placeWord, procedure, reasonWord } from "@/app/words";
 import { language, t, tOr } from "@/core/i18n";
 import en from "@messages/console.en.json";
 import zh from "@messages/console.zh-CN.json";
@@ -97,5 +97,19 @@ describe("words", () => {
   it("read causes back out of the timeline", () => {
     const line = { at: null, by: "张三", via: "console", step: "resolved", reason: "false_cooking: 油烟" };
     expect(reasonWord(line)).toBe("误报：做饭：油烟");
+  });
+});
+
+describe("timeline", () => {
+  it("names everyone who was told in a row once, newest step first", () => {
+    const line = (step: string, reason: string | null) => ({ at: 0, by: null, via: null, step, reason });
+    const told = ["李四", "王芳", "李四"].map((name) => line("told", name));
+    const folded = foldTold([line("raised", "smoke"), ...told, line("overdue", "unacknowledged"), line("told", "赵敏")]);
+    expect(folded.map(({ step, reason }) => [step, reason])).toEqual([
+      ["told", "赵敏"],
+      ["overdue", "unacknowledged"],
+      ["told", "李四、王芳"],
+      ["raised", "smoke"],
+    ]);
   });
 });

@@ -88,6 +88,21 @@ export function stepWord(line: TimelineLine): string {
   return tOr(`console.step.${line.step}`, line.step, { who });
 }
 
+/** Newest first; people told one after the other become one line that names each of them once. */
+export function foldTold(lines: readonly TimelineLine[]): TimelineLine[] {
+  const folded: TimelineLine[] = [];
+  for (const line of [...lines].reverse()) {
+    const last = folded[folded.length - 1];
+    if (line.step !== "told" || last?.step !== "told" || line.reason === null || last.reason === null) {
+      folded.push({ ...line });
+      continue;
+    }
+    const names = last.reason.split(t("console.list.comma"));
+    if (!names.includes(line.reason)) last.reason = [...names, line.reason].join(t("console.list.comma"));
+  }
+  return folded;
+}
+
 const SAYS_WHO = new Set(["dispatched", "en_route", "on_scene", "told"]);
 
 /** The reason of a line as far as its step does not say it already. */
