@@ -10,14 +10,14 @@ CLASS_WORDS: Mapping[AlarmClass, tuple[str, str]] = {
     AlarmClass.FIRE_SMOKE: ("烟感火警", "Smoke alarm"),
     AlarmClass.FIRE_HEAT: ("温感火警", "Heat alarm"),
     AlarmClass.GAS_COMBUSTIBLE: ("燃气泄漏", "Gas leak"),
-    AlarmClass.GAS_CO: ("一氧化碳", "Carbon monoxide"),
+    AlarmClass.GAS_CO: ("一氧化碳报警", "Carbon monoxide"),
     AlarmClass.SOS_CALL: ("一键呼叫", "Call for help"),
     AlarmClass.SOS_INACTIVITY: ("长时间无活动", "No sign of activity"),
     AlarmClass.DOOR_FORCED: ("强行开门", "Door forced"),
     AlarmClass.DOOR_HELD: ("门未关", "Door held open"),
     AlarmClass.WATER_LEAK: ("漏水", "Water leak"),
     AlarmClass.BIN_OVERHEAT: ("垃圾桶过热", "Bin overheating"),
-    AlarmClass.BIN_FULL: ("桶满", "Bin full"),
+    AlarmClass.BIN_FULL: ("垃圾桶满", "Bin full"),
     AlarmClass.AIR_POOR: ("空气质量差", "Poor air"),
     AlarmClass.DEVICE_OFFLINE: ("设备离线", "Device offline"),
     AlarmClass.DEVICE_FAULT: ("设备故障", "Device fault"),
@@ -34,12 +34,13 @@ CLASS_WORDS: Mapping[AlarmClass, tuple[str, str]] = {
 
 def place_words(place: Place) -> tuple[str, str]:
     """A place in Chinese and in English, from the largest part to the smallest."""
+    floor = place.floor
     zh = [
         place.community or "",
-        f"{place.building}栋" if place.building else "",
-        f"{place.unit}单元" if place.unit else "",
-        f"{place.floor}层" if place.floor is not None else "",
-        f"{place.household}室" if place.household else "",
+        f"{place.building} 号楼" if place.building else "",
+        f"{place.unit} 单元" if place.unit else "",
+        "" if floor is None else f"地下 {-floor} 层" if floor < 0 else f"{floor} 层",
+        f"{place.household} 户" if place.household else "",
         place.room or "",
         place.text or "",
     ]
@@ -47,12 +48,12 @@ def place_words(place: Place) -> tuple[str, str]:
         place.community or "",
         f"building {place.building}" if place.building else "",
         f"stair {place.unit}" if place.unit else "",
-        f"floor {place.floor}" if place.floor is not None else "",
+        "" if floor is None else f"basement {-floor}" if floor < 0 else f"floor {floor}",
         f"flat {place.household}" if place.household else "",
         place.room or "",
         place.text or "",
     ]
-    return " ".join(part for part in zh if part), ", ".join(part for part in en if part)
+    return " › ".join(part for part in zh if part), ", ".join(part for part in en if part)
 
 
 def message(alarm_class: AlarmClass, priority: int, place: Place, count: int, link: str | None) -> tuple[str, str]:
@@ -64,8 +65,8 @@ def message(alarm_class: AlarmClass, priority: int, place: Place, count: int, li
     urgent = "【紧急】" if priority == 1 else "【重要】"
     title = f"{urgent}{zh}{again_zh} {place_zh}".strip()
     lines = [
-        f"{place_zh} {zh}{again_zh}。值班室尚未处理，请立即查看并确认。",
-        f"{en}{again_en}: {place_en}. The duty room has not answered yet: please look now and acknowledge.",
+        f"{place_zh} {zh}{again_zh}。还没有人确认，请立即查看并确认。",
+        f"{en}{again_en}: {place_en}. Nobody has acknowledged yet: please look now and acknowledge.",
     ]
     if link:
         lines.append(link)

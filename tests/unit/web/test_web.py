@@ -298,7 +298,7 @@ def token_for(alarm_id: str = "b12-s301-fire.smoke-1", person: str = "li") -> st
 async def test_the_page_shows_and_a_get_changes_nothing(web: httpx.AsyncClient, gateway: Gateway) -> None:
     page = await web.get(f"/a/{token_for()}")
     assert page.status_code == 200 and gateway.said == []
-    assert "烟感火警" in page.text and "Smoke" in page.text and "12栋 1单元 3层 301室" in page.text
+    assert "烟感火警" in page.text and "Smoke" in page.text and "12 号楼 › 1 单元 › 3 层 › 301 户" in page.text
     assert "<script" not in page.text and "李四&lt;b&gt;" in page.text
     assert page.headers["referrer-policy"] == "no-referrer" and "script" not in page.headers["content-security-policy"]
 
