@@ -171,4 +171,5 @@ def command_of(wish: CommandMessage) -> Command:
         expires_ms=parse_rfc3339(wish.expires_at) if wish.expires_at else None,
         reason=wish.reason,
         until_ms=parse_rfc3339(wish.until) if wish.until else None,
+        seen=wish.seen,
     )

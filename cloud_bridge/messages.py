@@ -161,7 +161,10 @@ class ReceiptMessage(Message):
 
 
 class CommandMessage(Message):
-    """``command`` QoS 1, duty room → gateway."""
+    """``command`` QoS 1, duty room → gateway. seen: the newest event of the alarm that the person saw.
+
+    An acknowledge is refused with ``rang_again`` when the alarm has rung since; without seen there is no such check.
+    """
 
     command_id: str
     kind: CommandKind
@@ -171,6 +174,7 @@ class CommandMessage(Message):
     expires_at: Time | None = None
     reason: str | None = None
     until: Time | None = None
+    seen: str | None = None
 
 
 class OutcomeMessage(Message):

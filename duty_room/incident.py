@@ -57,6 +57,7 @@ class AlarmView:
     """What the duty room knows of one alarm: its state after the newest event by seq.
 
     local: the duty room's own alarm (gateway.lost); no gateway is asked to acknowledge or reset it.
+    event: the id of that newest event; None only in rows of an older version.
     """
 
     id: str
@@ -69,6 +70,7 @@ class AlarmView:
     value: Value | None = None
     unit: str | None = None
     local: bool = False
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,14 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command that a step asks of the gateway."""
+    """A command that a step asks of the gateway. seen: the newest event of the alarm that the person saw."""
 
     kind: CommandKind
     alarm_id: str
     by: Person | None
     reason: str | None = None
     until_ms: int | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ def _view(event: AlarmEvent, local: bool) -> AlarmView:
         value=event.value,
         unit=event.unit,
         local=local,
+        event=event.event_id,
     )
 
 

@@ -285,4 +285,5 @@ def command_message(command: Waiting) -> CommandMessage:
         expires_at=rfc3339(command.expires_ms),
         reason=order.reason,
         until=rfc3339(order.until_ms),
+        seen=order.seen,
     )

@@ -73,7 +73,7 @@ def _acknowledge(old: Incident, wish: Wish) -> Change:
     if not first and not again:
         raise IllegalStep("already_acknowledged" if old.state not in ENDED else "illegal_step")
     open_alarms = [a for a in old.alarms if not a.local and a.state is not AlarmState.NORM]
-    orders = tuple(Order(CommandKind.ACKNOWLEDGE, a.id, wish.by, wish.reason) for a in open_alarms)
+    orders = tuple(Order(CommandKind.ACKNOWLEDGE, a.id, wish.by, wish.reason, seen=a.event) for a in open_alarms)
     echoes = tuple(dict.fromkeys((*old.echoes, *(Echo(o.alarm_id, wish.by.id, wish.by.via.value) for o in orders))))
     answer = Answer(wish.by, wish.at_ms)
     new = replace(
@@ -163,7 +163,7 @@ def _resolve(old: Incident, wish: Wish) -> Change:
             continue
         if alarm.state in UNANSWERED:
             # The acknowledge may have been lost on the way; the gateway resets only what is acknowledged.
-            orders.append(Order(CommandKind.ACKNOWLEDGE, alarm.id, wish.by, wish.cause))
+            orders.append(Order(CommandKind.ACKNOWLEDGE, alarm.id, wish.by, wish.cause, seen=alarm.event))
         orders.append(Order(CommandKind.RESET, alarm.id, wish.by, wish.cause))
     echoes = (Echo(o.alarm_id, wish.by.id, wish.by.via.value) for o in orders if o.kind is CommandKind.ACKNOWLEDGE)
     new = replace(

@@ -215,7 +215,7 @@ def _order(body: str) -> Order:
     raw = orjson.loads(body)
     by = raw["by"]
     person = Person(by["id"], by["name"], Via(by["via"])) if by else None
-    return Order(CommandKind(raw["kind"]), raw["alarm_id"], person, raw["reason"], raw["until_ms"])
+    return Order(CommandKind(raw["kind"]), raw["alarm_id"], person, raw["reason"], raw["until_ms"], raw.get("seen"))
 
 
 def waiting(conn: Connection) -> list[Waiting]:

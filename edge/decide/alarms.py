@@ -209,12 +209,18 @@ def press(alarm: Alarm, stamp: Stamp) -> AlarmEvent:
     return _next(alarm, EventKind.REPEATED, stamp, condition=Condition.ON)
 
 
-def acknowledge(alarm: Alarm, stamp: Stamp) -> AlarmEvent | Refusal | None:
-    """A named person has taken it on. None when somebody already had."""
+def acknowledge(alarm: Alarm, stamp: Stamp, seen: str | None = None) -> AlarmEvent | Refusal | None:
+    """A named person has taken it on. None when somebody already had.
+
+    seen: the newest event that person saw. An acknowledgement that was on its way while the alarm rang again says
+    nothing about the new ring.
+    """
     if stamp.by is None:
         return Refusal("person_missing", "an acknowledgement needs the person who gives it")
     if alarm.acknowledged is not None:
         return None
+    if seen is not None and _place_in(alarm, seen) < _place_in(alarm, alarm.ring_event):
+        return Refusal("rang_again", "it rang again after this person looked: look once more, then acknowledge")
     return _next(alarm, EventKind.ACKNOWLEDGED, stamp)
 
 
@@ -277,6 +283,12 @@ def re_alarm(alarm: Alarm, stamp: Stamp) -> AlarmEvent | None:
     if stamp.now_ms - alarm.acknowledged_ms < after_s * 1000:
         return None
     return _next(alarm, EventKind.RE_ALARMED, replace(stamp, reason="not dealt with"))
+
+
+def _place_in(alarm: Alarm, event_id: str) -> int:
+    """Which of the alarm's events this is, from 1; 0 for an id that is none of them."""
+    number = event_id.removeprefix(f"{alarm.alarm_id}-")
+    return int(number) if number != event_id and number.isascii() and number.isdigit() else 0
 
 
 def _next(

@@ -19,12 +19,17 @@ _DONE = {
 
 
 def decide_command(
-    alarm: Alarm, kind: CommandKind, live: Condition, stamp: Stamp, until_ms: int | None
+    alarm: Alarm,
+    kind: CommandKind,
+    live: Condition,
+    stamp: Stamp,
+    until_ms: int | None,
+    seen: str | None = None,
 ) -> AlarmEvent | Refusal | None:
     """The event a wish causes; None when the alarm is already as wished; a Refusal says why not."""
     match kind:
         case CommandKind.ACKNOWLEDGE:
-            return alarms.acknowledge(alarm, stamp)
+            return alarms.acknowledge(alarm, stamp, seen)
         case CommandKind.SILENCE:
             return alarms.silence(alarm, stamp)
         case CommandKind.RESET:

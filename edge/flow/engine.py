@@ -209,6 +209,9 @@ class Engine:
         """The one door for wishes of people. The same command_id always gets the same outcome, one effect."""
         known = self._outcomes.get(command.command_id)
         if known is not None:
+            if not self.commit.idle:
+                # It may still be on its way to the disk, and nobody is told of it before it is there.
+                await self._put(Entry())
             return known
         stamp = replace(self._now(), by=command.by, reason=command.reason)
         alarm = self.book.by_id.get(command.alarm_id)
@@ -226,7 +229,7 @@ class Engine:
         if command.kind is CommandKind.TEST:
             return self._test(stamp)
         if alarm is not None:
-            return decide_command(alarm, command.kind, self.live(alarm), stamp, command.until_ms)
+            return decide_command(alarm, command.kind, self.live(alarm), stamp, command.until_ms, command.seen)
         if self.book.was_closed(command.alarm_id):
             return None
         return Refusal("unknown_alarm", f"this gateway has no alarm {command.alarm_id}: reload the list")

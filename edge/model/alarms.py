@@ -130,7 +130,10 @@ class AlarmEvent:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A wish of a person or the duty room about one alarm; refused after expires_ms."""
+    """A wish of a person or the duty room about one alarm; refused after expires_ms.
+
+    seen: the newest event of the alarm that the person had before their eyes; None where nobody can tell.
+    """
 
     command_id: str
     kind: CommandKind
@@ -140,6 +143,7 @@ class Command:
     expires_ms: int | None = None
     reason: str | None = None
     until_ms: int | None = None
+    seen: str | None = None
 
 
 class Result(StrEnum):

@@ -213,3 +213,25 @@ class Life(RuleBasedStateMachine):
 
 Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestLife = Life.TestCase
+
+
+def test_an_acknowledgement_of_an_older_ring_is_refused() -> None:
+    alarm = raised(AlarmClass.SOS_CALL)
+    first = alarm.ring_event
+    pressed = then(alarm, alarms.press(alarm, stamp(2000)))
+    late = alarms.acknowledge(pressed, stamp(3000, LI), seen=first)
+    assert isinstance(late, Refusal) and late.code == "rang_again"
+    assert isinstance(alarms.acknowledge(pressed, stamp(3000, LI), seen=pressed.ring_event), AlarmEvent)
+    assert isinstance(alarms.acknowledge(pressed, stamp(3000, LI)), AlarmEvent), "without seen there is no check"
+
+
+@pytest.mark.parametrize("seen", ["", "g-s1-x-1", "g-s1-x-1-", "other-9", "g-s1-x-1-9x", "g-s1-x-1-²"])
+def test_who_saw_no_event_of_this_alarm_saw_no_ring(seen: str) -> None:
+    found = alarms.acknowledge(raised(), stamp(by=LI), seen=seen)
+    assert isinstance(found, Refusal) and found.code == "rang_again"
+
+
+def test_whoever_saw_a_later_event_saw_the_ring_before_it() -> None:
+    alarm = raised()
+    gone = then(alarm, alarms.on_condition(alarm, Condition.OFF, 1, stamp()))
+    assert isinstance(alarms.acknowledge(gone, stamp(by=LI), seen=gone.last.event_id), AlarmEvent)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duty_room.incident import ENDED, QUIET, UNANSWERED, Change, Incident, State
 from duty_room.incidents import check_version, fold_event, fold_outcome, fold_time, fold_unheard, next_look_ms, ordered
+from duty_room.intake import command_message
 from duty_room.steps import STEPS, IllegalStep, Wish, take
+from duty_room.store import rows
+from duty_room.store.rows import Waiting
 from edge.model import (
     RINGING_KINDS,
     AlarmClass,
@@ -235,3 +239,27 @@ def test_no_history_leaves_a_waiting_alarm_quiet(history: list[AlarmEvent | Wish
         assert (incident.acknowledged is None) or incident.state is not State.UNACKNOWLEDGED
         assert incident.version == before.version + 1
         assert incident.state not in ENDED or before.state in ENDED
+
+
+def test_an_acknowledge_says_which_ring_was_seen() -> None:
+    incident = fold_event(opened(), "b12", event(EventKind.REPEATED, 2), T0).incident
+    (order,) = step(incident, "acknowledge").orders
+    assert order.seen == event(EventKind.REPEATED, 2).event_id
+    older = fold_event(incident, "b12", event(EventKind.RAISED, 1), T0).incident
+    assert older.alarms[0].event == order.seen, "an older event never undoes what a newer one said"
+    waiting = Waiting("c1", incident.id, "b12", order, T0, T0 + 1000)
+    assert command_message(waiting).seen == order.seen
+
+
+def test_resolving_an_unheard_acknowledge_says_what_was_seen() -> None:
+    incident = step(opened(), "acknowledge").incident
+    first, second = step(replace(incident, alarms=opened().alarms), "resolve", cause="helped").orders
+    assert (first.kind, first.seen) == (CommandKind.ACKNOWLEDGE, event().event_id)
+    assert second.kind is CommandKind.RESET
+
+
+def test_an_order_keeps_what_was_seen_in_the_store() -> None:
+    (order,) = step(opened(), "acknowledge").orders
+    assert rows._order(orjson.dumps(asdict(order)).decode()) == order
+    old = {name: value for name, value in asdict(order).items() if name != "seen"}
+    assert rows._order(orjson.dumps(old).decode()) == replace(order, seen=None), "orders of an older version"

@@ -358,3 +358,20 @@ def test_a_silent_relay_board_is_as_grave_as_a_silent_detector() -> None:
         assert grave["h1-relay-device.offline-1"] == 2
 
     live(story)
+
+
+def test_an_acknowledge_on_its_way_during_a_press_does_not_answer_the_press() -> None:
+    async def story(house: House) -> None:
+        house.says("b2", "press", "x")
+        await house.wait(1)
+        wish = replace(house.wish(CommandKind.ACKNOWLEDGE, "h1-b2-sos.call-1"), seen="h1-b2-sos.call-1-1")
+        house.says("b2", "press", "x")
+        await house.wait(1)
+        outcome = await house.engine.command(wish)
+        assert (outcome.result, outcome.code) == (Result.REFUSED, "rang_again")
+        assert house.states() == {"b2-sos.call-1": "UNACK"}
+        assert await house.engine.command(wish) == outcome, "the same command has the same outcome"
+        seen = replace(house.wish(CommandKind.ACKNOWLEDGE, "h1-b2-sos.call-1"), seen="h1-b2-sos.call-1-2")
+        assert (await house.engine.command(seen)).result is Result.DONE
+
+    live(story)
