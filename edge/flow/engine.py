@@ -229,7 +229,7 @@ class Engine:
         if command.kind is CommandKind.TEST:
             return self._test(stamp)
         if alarm is not None:
-            return decide_command(alarm, command.kind, self.live(alarm), stamp, command.until_ms)
+            return decide_command(alarm, command.kind, self.live(alarm), stamp, command.until_ms, command.seen)
         if self.book.was_closed(command.alarm_id):
             return None
         return Refusal("unknown_alarm", f"this gateway has no alarm {command.alarm_id}: reload the list")
