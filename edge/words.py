@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge.model import AlarmClass, Place
+from edge.model import AlarmClass, Place, Value
 
 CLASS_WORDS: Mapping[AlarmClass, tuple[str, str]] = {
     AlarmClass.FIRE_SMOKE: ("烟感火警", "Smoke alarm"),
@@ -56,17 +56,35 @@ def place_words(place: Place) -> tuple[str, str]:
     return " › ".join(part for part in zh if part), ", ".join(part for part in en if part)
 
 
-def message(alarm_class: AlarmClass, priority: int, place: Place, count: int, link: str | None) -> tuple[str, str]:
+def detail_words(alarm_class: AlarmClass, device: str, value: Value | None, unit: str | None) -> tuple[str, str]:
+    """What else a person must know at once: which line is cut and how many it leaves unprotected, or how much gas."""
+    if alarm_class is AlarmClass.LINK_DOWN:
+        return f"线路 {device}，{value} 个生命安全设备失去保护", f"line {device}, {value} life-safety devices unprotected"
+    if alarm_class in (AlarmClass.DEVICE_OFFLINE, AlarmClass.DEVICE_FAULT):
+        return f"设备 {device}", f"device {device}"
+    if unit and value is not None:
+        return f"{value} {unit}", f"{value} {unit}"
+    return "", ""
+
+
+def message(
+    alarm_class: AlarmClass,
+    priority: int,
+    place: Place,
+    count: int,
+    link: str | None,
+    detail: tuple[str, str] = ("", ""),
+) -> tuple[str, str]:
     """Title and body of a message that tells a person of an alarm; link opens the page to answer on."""
     zh, en = CLASS_WORDS[alarm_class]
     place_zh, place_en = place_words(place)
-    again_zh = f"（第 {count} 次）" if count > 1 else ""
-    again_en = f" (time {count})" if count > 1 else ""
+    more_zh = "".join((f"（第 {count} 次）" if count > 1 else "", f"（{detail[0]}）" if detail[0] else ""))
+    more_en = "".join((f" (time {count})" if count > 1 else "", f" ({detail[1]})" if detail[1] else ""))
     urgent = "【紧急】" if priority == 1 else "【重要】"
-    title = f"{urgent}{zh}{again_zh} {place_zh}".strip()
+    title = f"{urgent}{zh} {place_zh}".strip()
     lines = [
-        f"{place_zh} {zh}{again_zh}。还没有人确认，请立即查看并确认。",
-        f"{en}{again_en}: {place_en}. Nobody has acknowledged yet: please look now and acknowledge.",
+        f"{place_zh} {zh}{more_zh}。值班室尚未处理，请立即查看并确认。",
+        f"{en}{more_en}: {place_en}. The duty room has not answered yet: please look now and acknowledge.",
     ]
     if link:
         lines.append(link)

@@ -42,7 +42,7 @@ from edge.store.journal import SqliteJournal
 from edge.store.lock import DataDirLock
 from edge.store.outbox import Outbox
 from edge.web import Durations, LocalPage, create_app, load_or_create_secret, load_or_create_token
-from edge.words import message
+from edge.words import detail_words, message
 
 log = structlog.get_logger("gateway")
 
@@ -196,7 +196,9 @@ class GatewayProcess:
         host, port = self._door.getsockname()[:2]
         host = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104  comparing, not binding
         link = f"http://{host}:{port}{self._page.path(alarm.alarm_id, person.id)}"
-        return message(alarm.alarm_class, alarm.priority, alarm.subject.place, alarm.count, link)
+        subject = alarm.subject
+        detail = detail_words(alarm.alarm_class, subject.device, alarm.last.value, subject.unit)
+        return message(alarm.alarm_class, alarm.priority, subject.place, alarm.count, link, detail)
 
     async def _uplinks(self, data_dir: Path) -> list[Uplink]:
         building, engine = self._building, self.engine
