@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from device_drivers.profiles.base import Part, PointForm, ProfileForm, RuleForm, Scalar, hang_together
+from device_drivers.profiles.wired import FAMILIES as WIRED_FAMILIES
+from device_drivers.profiles.wired import WiredProfile
 
 __all__ = ["FAMILIES", "PROFILE", "Profiled", "RuleForm", "Scalar"]
 
@@ -190,8 +192,14 @@ class RadioProfile(ProfileForm):
     _hangs_together = model_validator(mode="after")(lambda self: hang_together(self))
 
 
-Profiled = ModbusProfile | MqttProfile | RadioProfile
+Profiled = ModbusProfile | MqttProfile | RadioProfile | WiredProfile
 PROFILE: TypeAdapter[Profiled] = TypeAdapter(Annotated[Profiled, Field(discriminator="link")])
 """Checks the content of one profile file."""
-FAMILIES: dict[str, str] = {"modbus-rtu": "modbus", "modbus-tcp": "modbus", "mqtt": "mqtt", "rf433": "rf433"}
+FAMILIES: dict[str, str] = {
+    "modbus-rtu": "modbus",
+    "modbus-tcp": "modbus",
+    "mqtt": "mqtt",
+    "rf433": "rf433",
+    **WIRED_FAMILIES,
+}
 """Which profiles a kind of link carries."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
+from device_drivers.profiles.schema import FAMILIES
 from edge.config import effects
 from edge.config.devices import Library, build_devices, check_rows, table_rows
 from edge.config.document import Tree
 from edge.config.forms import check_form, unknown_key, wrong_type
+from edge.config.links import endpoint_of, options_of
 from edge.config.report import Report
 from edge.config.schema import (
     AnyLink,
@@ -21,14 +23,10 @@ from edge.config.schema import (
     GatewayForm,
     LinkageForm,
     LinkForm,
-    MqttForm,
     OverrideForm,
-    RadioForm,
     RecipientForm,
-    RtuForm,
     SiteForm,
     SounderForm,
-    TcpForm,
     UplinksForm,
 )
 from edge.config.settings import Building, CitySettings, GatewaySettings, Site
@@ -41,7 +39,6 @@ ACK_KEY = "ack_key"
 """A point of this name is the key switch with which somebody on site answers."""
 _LINK: TypeAdapter[LinkForm] = TypeAdapter(AnyLink)
 _OVERRIDES: TypeAdapter[dict[str, dict[str, OverrideForm]]] = TypeAdapter(dict[str, dict[str, OverrideForm]])
-_KINDS = ("modbus-rtu", "modbus-tcp", "mqtt", "rf433")
 
 
 class Sections:
@@ -208,10 +205,10 @@ def _links(source: Source, sections: Sections) -> list[tuple[LinkSettings, Tree]
         form = check_form(_LINK, tree, report, LinkForm)
         if form is None:
             continue
-        options = _options(source, form, tree)
-        port = _endpoint(form, options)
+        options = options_of(source, form, tree)
+        port = endpoint_of(form, options)
         if port in ports:
-            here = tree.near("port" if "port" in tree.value else "host")
+            here = tree.near(next((k for k in ("port", "tcp", "listen") if k in tree.value), "host"))
             at = (here.file, here.line, here.column)
             report.error(*at, "duplicate-address", "duplicate-port", value=port, link=ports[port])
         elif port:
@@ -221,41 +218,13 @@ def _links(source: Source, sections: Sections) -> list[tuple[LinkSettings, Tree]
     return links
 
 
-def _options(source: Source, form: LinkForm, tree: Tree) -> dict[str, Any]:
-    """Every key of the link; ports as absolute paths, urls as a tuple, secrets resolved."""
-    options: dict[str, Any] = form.model_dump(exclude={"id", "kind"})
-    if isinstance(form, (RtuForm, RadioForm)):
-        here = tree.near("port")
-        bare = Path(form.port).name
-        if form.port.startswith("/dev/") and bare.startswith(("ttyUSB", "ttyACM")) or form.port == bare.strip("."):
-            source.report.warning(here.file, here.line, here.column, "bad-value", "port-name", value=form.port)
-        options["port"] = str(source.beside(form.port))
-    elif isinstance(form, MqttForm):
-        options["urls"] = source.urls(tree.get("url"))
-        options["url"] = next(iter(options["urls"]), "")
-        options["password"] = source.password(tree.get("password"))
-        options["readings_password"] = source.password(tree.get("readings_password"))
-        options["ca"] = source.certificate(tree.get("ca"))
-        if form.readings_username is not None and form.readings_username == form.username:
-            here = tree.near("readings_username")
-            known = {"value": form.username, "where": f"{here.file}:{tree.near('username').line}"}
-            source.report.error(here.file, here.line, here.column, "duplicate-id", "duplicate-id", **known)
-    return options
-
-
-def _endpoint(form: LinkForm, options: Mapping[str, Any]) -> str:
-    if isinstance(form, TcpForm):
-        return f"{form.host}:{form.port}"
-    return "" if isinstance(form, MqttForm) else str(options["port"])
-
-
 def _kinds(sections: Sections, links: Sequence[tuple[LinkSettings, Tree]]) -> dict[str, str]:
     """Kind of each link by id; a link with faults is known, so that its devices are not called lost."""
     kinds: dict[str, str] = {}
     for tree in sections.items("links"):
         name, kind = tree.get("id"), tree.get("kind")
         if name is not None and isinstance(name.value, str):
-            kinds.setdefault(name.value, kind.value if kind is not None and kind.value in _KINDS else "")
+            kinds.setdefault(name.value, kind.value if kind is not None and kind.value in FAMILIES else "")
     for settings, _ in links:
         kinds[settings.id] = settings.kind
     return kinds

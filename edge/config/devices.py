@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter
 from device_drivers.profiles import Profile, profile_paths
 from device_drivers.profiles.loader import build
 from device_drivers.profiles.schema import FAMILIES, PROFILE, Profiled
+from edge.config.addresses import SPELLINGS
 from edge.config.document import Tree, scalar_value
 from edge.config.forms import check_form, one_of
 from edge.config.report import Report
@@ -23,7 +23,6 @@ from edge.model import Device, Place
 
 COLUMNS = ("id", "profile", "link", "address", "unit", "floor", "household", "room", "note")
 NEEDED = ("id", "profile", "link", "address")
-_CODE = re.compile(r"[0-9A-Fa-f]{5}")
 _DEVICE: TypeAdapter[DeviceForm] = TypeAdapter(DeviceForm)
 
 
@@ -167,30 +166,13 @@ def _link_known(tree: Tree, kinds: Mapping[str, str], report: Report) -> bool:
 def _address(tree: Tree, kind: str, report: Report) -> str | None:
     """The address in its one right spelling; None after a finding. An unknown kind of link takes any."""
     text = tree.text or str(tree.value)
-    family = FAMILIES.get(kind)
-    if family == "modbus":
-        good = text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 247
-        shown = str(int(text)) if good else text
-    elif family == "rf433":
-        good = _CODE.fullmatch(text) is not None
-        shown = text.upper()
-    elif family == "mqtt":
-        levels = text.split("/")
-        good = (
-            bool(text)
-            and all(levels)
-            and not set("+#\0") & set(text)
-            and not text.startswith("$")
-            and text.isprintable()
-        )
-        shown = text
-    else:
+    spelling = SPELLINGS.get(FAMILIES.get(kind, ""))
+    if spelling is None:
         return text
-    if good:
-        return shown
-    word = {"modbus": "address-modbus", "rf433": "address-rf433", "mqtt": "address-topic"}[str(family)]
-    report.error(tree.file, tree.line, tree.column, "bad-value", word, value=text)
-    return None
+    shown = spelling.spell(text)
+    if shown is None:
+        report.error(tree.file, tree.line, tree.column, "bad-value", spelling.text, value=text)
+    return shown
 
 
 def _note_address(taken: dict[tuple[str, str], Tree], link: str, address: str, tree: Tree, report: Report) -> None:

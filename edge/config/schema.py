@@ -5,9 +5,9 @@ The JSON Schemas under configs/ are generated from here (``python -m edge.config
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from device_drivers.profiles.schema import Scalar
 
@@ -20,6 +20,7 @@ Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Urls = Text | Annotated[list[Text], Field(min_length=1, max_length=8)]
 Listen = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):[0-9]{1,5}$")]
 """HOST:PORT; port 0 takes a free one."""
+Baudrate = Literal[300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200]
 
 
 ROLES = ("grid_worker", "micro_grid_worker", "grid_chief", "duty_officer", "viewer", "administrator")
@@ -64,7 +65,7 @@ class RtuForm(Form):
     id: Id
     kind: Literal["modbus-rtu"]
     port: Text
-    baudrate: Literal[300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200] = 9600
+    baudrate: Baudrate = 9600
     parity: Literal["N", "E", "O"] = "N"
     stopbits: int = Field(default=1, ge=1, le=2)
     timeout_s: float = Field(default=0.25, ge=0.05, le=10, allow_inf_nan=False)
@@ -102,7 +103,78 @@ class RadioForm(Form):
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 19200
 
 
-LinkForm = RtuForm | TcpForm | MqttForm | RadioForm
+class LineForm(Form):
+    """A line of bytes: a serial port, or TCP to a converter that carries one. Exactly one of port and tcp."""
+
+    id: Id
+    port: Text | None = None
+    tcp: Listen | None = None
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: int = Field(default=1, ge=1, le=2)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.port is None) == (self.tcp is None):
+            raise ValueError("exactly one of `port` (a serial port) and `tcp` (HOST:PORT of a converter)")
+        return self
+
+
+class EspaForm(LineForm):
+    """A nurse-call system. role: who is the control station, we (control) or the panel, which then selects us.
+
+    station: our own station number. panel: the station we poll when we are the control station.
+    """
+
+    kind: Literal["espa444"]
+    baudrate: Baudrate = 9600
+    role: Literal["control", "panel"] = "panel"
+    station: Annotated[str, Field(pattern=r"^[0-9]$")] = "2"
+    panel: Annotated[str, Field(pattern=r"^[0-9]$")] = "1"
+
+
+class DltForm(LineForm):
+    """A bus of electricity meters that speak DL/T 645-2007."""
+
+    kind: Literal["dlt645"]
+    baudrate: Baudrate = 2400
+    parity: Literal["N", "E", "O"] = "E"
+    timeout_s: float = Field(default=1.0, ge=0.05, le=10, allow_inf_nan=False)
+
+
+class CjtForm(LineForm):
+    """A bus of water, gas and heat meters that speak CJ/T 188."""
+
+    kind: Literal["cjt188"]
+    baudrate: Baudrate = 2400
+    parity: Literal["N", "E", "O"] = "E"
+    timeout_s: float = Field(default=1.0, ge=0.05, le=10, allow_inf_nan=False)
+
+
+class WiegandForm(LineForm):
+    """A converter that writes a line of text for each card. bits: with parity, as read; hex, decimal: the card."""
+
+    kind: Literal["wiegand-text"]
+    baudrate: Baudrate = 9600
+    format: Literal["bits", "hex", "decimal"] = "bits"
+
+
+class OsdpForm(LineForm):
+    """A bus of access-control readers. key: 32 hex digits of the secure channel, the readers' own (SCBK)."""
+
+    kind: Literal["osdp"]
+    baudrate: Baudrate = 9600
+    key: Text | None = None
+
+
+class GbtForm(Form):
+    """Where the building's fire transmission device (用户信息传输装置) calls us, as its monitoring centre."""
+
+    id: Id
+    kind: Literal["gbt26875-server"]
+    listen: Listen
+
+
+LinkForm = RtuForm | TcpForm | MqttForm | RadioForm | EspaForm | DltForm | CjtForm | WiegandForm | OsdpForm | GbtForm
 AnyLink = Annotated[LinkForm, Field(discriminator="kind")]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edge.config.texts_links import LINK_TEXTS
+
 _ALL: Mapping[str, tuple[str, str, str, str]] = {
     # ---- the file itself
     "file-unreadable": (
@@ -336,7 +338,7 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
 }  # fmt: skip
 
 TEXTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    key: {"en": (what, do), "zh": (was, tu)} for key, (what, do, was, tu) in _ALL.items()
+    key: {"en": (what, do), "zh": (was, tu)} for key, (what, do, was, tu) in (*_ALL.items(), *LINK_TEXTS.items())
 }
 """Catalogue: key → language → (what is wrong, what to do)."""
 

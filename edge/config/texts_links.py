@@ -1,0 +1,44 @@
+"""What check says about the links and addresses beside Modbus and MQTT (see texts.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LINK_TEXTS: Mapping[str, tuple[str, str, str, str]] = {
+    "address-gbt26875": (
+        "{value!r} is not an address behind a fire transmission device",
+        "SOURCE, SOURCE/SYSTEM.NUMBER or SOURCE/SYSTEM.NUMBER/COMPONENT, such as 510109000001/1.1/1204",
+        "{value!r} 不是用户信息传输装置的地址",
+        "写 源地址、源地址/系统类型.系统地址 或再加 /部件地址，如 510109000001/1.1/1204",
+    ),
+    "address-call": (
+        "{value!r} is not a call address", "one word of at most 16 ASCII characters, or \"*\" for all others",
+        "{value!r} 不是呼叫地址", "最多 16 个 ASCII 字符，不含空格；\"*\" 表示其余所有",
+    ),
+    "address-dlt645": (
+        "{value!r} is not the number of an electricity meter", "the 12 figures printed on the meter",
+        "{value!r} 不是电表表号", "请写表上印的 12 位数字",
+    ),
+    "address-cjt188": (
+        "{value!r} is not the number of a meter", "the 14 figures printed on the meter",
+        "{value!r} 不是表号", "请写表上印的 14 位数字",
+    ),
+    "address-osdp": (
+        "{value!r} is not an OSDP address", "0 … 126",
+        "{value!r} 不是 OSDP 地址", "应为 0 … 126",
+    ),
+    "secret-osdp": (
+        "the OSDP key is not 32 hex digits", "take the 16 bytes that the readers were given",
+        "OSDP 密钥不是 32 位十六进制数", "请使用写入读卡器的 16 字节密钥",
+    ),
+    "port-name-near": (
+        "{value!r} may be another adapter after the next start", "write {near}",
+        "{value!r} 重启后可能指向另一个串口", "请写 {near}",
+    ),
+    "port-shared": (
+        "several adapters share the id {value!r}: it names whichever was plugged in last",
+        "write {near}, which names the socket",
+        "多个串口适配器共用标识 {value!r}，它指向最后插入的那个", "请写 {near}（按插口命名）",
+    ),
+}  # fmt: skip
+"""Key → (what is wrong, what to do) in English, then in Chinese."""
