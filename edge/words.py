@@ -59,7 +59,8 @@ def place_words(place: Place) -> tuple[str, str]:
 def detail_words(alarm_class: AlarmClass, device: str, value: Value | None, unit: str | None) -> tuple[str, str]:
     """What else a person must know at once: which line is cut and how many it leaves unprotected, or how much gas."""
     if alarm_class is AlarmClass.LINK_DOWN:
-        return f"线路 {device}，{value} 个生命安全设备失去保护", f"line {device}, {value} life-safety devices unprotected"
+        zh = f"线路 {device}，{value} 个生命安全设备失去保护"
+        return zh, f"line {device}, {value} life-safety devices unprotected"
     if alarm_class in (AlarmClass.DEVICE_OFFLINE, AlarmClass.DEVICE_FAULT):
         return f"设备 {device}", f"device {device}"
     if unit and value is not None:

@@ -16,8 +16,10 @@ def test_every_class_has_words() -> None:
 
 
 def test_place_from_large_to_small() -> None:
-    assert place_words(HOME) == ("新盛 12栋 1单元 3层 301室 厨房", "新盛, building 12, stair 1, floor 3, flat 301, 厨房")
-    assert place_words(Place(floor=-1)) == ("-1层", "floor -1")
+    zh, en = place_words(HOME)
+    assert zh == "新盛 › 12 号楼 › 1 单元 › 3 层 › 301 户 › 厨房"
+    assert en == "新盛, building 12, stair 1, floor 3, flat 301, 厨房"
+    assert place_words(Place(floor=-1)) == ("地下 1 层", "basement 1")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def test_what_else_a_person_must_know(
     alarm_class: AlarmClass, value: Value | None, unit: str | None, zh: str, en: str
 ) -> None:
     title, body = message(alarm_class, 1, HOME, 1, "http://x/a/t", detail_words(alarm_class, "bus1", value, unit))
-    assert title.startswith("【紧急】") and "301室" in title
+    assert title.startswith("【紧急】") and "301 户" in title
     assert zh in body and en in body and body.endswith("http://x/a/t")
 
 
