@@ -35,10 +35,21 @@ def fault(supervise_s: float | None, bad_since_s: float | None, now_s: float) ->
     return Condition.ON if now_s - bad_since_s > patience_s else Condition.UNKNOWN
 
 
-def link_down(up: bool | None, since_s: float, now_s: float) -> Condition:
-    """Is the link gone for people? A blip shorter than limits.LINK_DOWN_DELAY_S is not an event."""
-    if up is None:
-        return Condition.UNKNOWN if now_s - since_s < LINK_DOWN_DELAY_S else Condition.ON
+def link_down(up: bool | None, since_s: float, now_s: float, trouble_s: float | None = None) -> Condition:
+    """Is the link gone for people? A blip shorter than limits.LINK_DOWN_DELAY_S is not an event.
+
+    trouble_s: since when it has not stayed up that long; None when it never fell. A link that opens and falls again
+    and again protects nobody, however short each fall is.
+    """
     if up:
-        return Condition.OFF
-    return Condition.ON if now_s - since_s >= LINK_DOWN_DELAY_S else Condition.UNKNOWN
+        steady = trouble_s is None or now_s - since_s >= LINK_DOWN_DELAY_S
+        return Condition.OFF if steady else Condition.UNKNOWN
+    gone_s = now_s - (since_s if trouble_s is None else trouble_s)
+    return Condition.ON if gone_s >= LINK_DOWN_DELAY_S else Condition.UNKNOWN
+
+
+def trouble_since(up: bool | None, since_s: float, trouble_s: float | None, now_s: float) -> float:
+    """trouble_s of a link that falls now; the rest is its state until now."""
+    if trouble_s is None or (up and now_s - since_s >= LINK_DOWN_DELAY_S):
+        return now_s if up is not None else since_s
+    return trouble_s

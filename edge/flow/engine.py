@@ -185,8 +185,10 @@ class Engine:
         if state.up is up:
             return
         now_s = self._clock.monotonic()
-        never_up = state.up is None and not up
-        self.links[ident] = LinkState(up, state.since_s if never_up else now_s, why)
+        trouble_s = state.trouble_s
+        if not up:
+            trouble_s = freshness.trouble_since(state.up, state.since_s, state.trouble_s, now_s)
+        self.links[ident] = LinkState(up, now_s, why, trouble_s)
         for device in self.devices.by_link.get(ident, ()):
             if up:
                 device.revive(now_s)
@@ -290,7 +292,7 @@ class Engine:
         events: list[AlarmEvent] = []
         stamp = self._now()
         for ident, link in self.links.items():
-            down = freshness.link_down(link.up, link.since_s, now_s)
+            down = freshness.link_down(link.up, link.since_s, now_s, link.trouble_s)
             lives = sum(device.device.life_safety for device in self.devices.by_link.get(ident, ()))
             level = Level(down, CLASSES[AlarmClass.LINK_DOWN].priority)
             event = self.book.judge(

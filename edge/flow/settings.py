@@ -30,8 +30,12 @@ class EngineSettings:
 
 @dataclass(slots=True)
 class LinkState:
-    """One link: up, down or not yet known, and since when (monotonic)."""
+    """One link: up, down or not yet known, and since when (monotonic).
+
+    trouble_s: since when it has not stayed up for limits.LINK_DOWN_DELAY_S; None while it never fell.
+    """
 
     up: bool | None
     since_s: float
     why: str = ""
+    trouble_s: float | None = None

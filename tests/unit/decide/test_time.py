@@ -68,6 +68,16 @@ def test_a_blip_of_a_link_is_not_an_event() -> None:
     assert freshness.link_down(True, 10, 10) is Condition.OFF
 
 
+def test_a_link_that_keeps_falling_is_down() -> None:
+    assert freshness.trouble_since(True, 0, None, 100) == 100
+    assert freshness.trouble_since(True, 103, 100, 104) == 100, "it was up for a second only"
+    assert freshness.trouble_since(True, 103, 100, 108) == 108, "it had recovered"
+    assert freshness.trouble_since(None, 0, None, 3) == 0, "it never was up"
+    assert freshness.link_down(True, 104, 106, 100) is Condition.UNKNOWN
+    assert freshness.link_down(False, 104, 105, 100) is Condition.ON
+    assert freshness.link_down(True, 104, 109, 100) is Condition.OFF
+
+
 @pytest.mark.parametrize(
     ("rang_for_s", "receipted", "unheard_for_s", "reason"),
     [

@@ -375,3 +375,22 @@ def test_an_acknowledge_on_its_way_during_a_press_does_not_answer_the_press() ->
         assert (await house.engine.command(seen)).result is Result.DONE
 
     live(story)
+
+
+def test_a_link_that_opens_and_falls_again_and_again_is_down() -> None:
+    async def story(house: House) -> None:
+        for _ in range(10):
+            house.engine.link("bus", False, "closed by the other side")
+            await house.wait(1.5)
+            house.engine.link("bus", True)
+            await house.wait(0.5)
+        assert house.states() == {"bus-link.down-1": "UNACK"}
+        await house.wait(6)
+        assert house.states() == {"bus-link.down-1": "RTNUN"}
+        house.engine.link("bus", False, "a blip")
+        await house.wait(3)
+        house.engine.link("bus", True)
+        await house.wait(10)
+        assert house.kinds().count("bus link.down repeated") == 0
+
+    live(story)
