@@ -155,18 +155,20 @@ class Past:
     """What the journal knows at start.
 
     events: every event of alarms still open, in order. generations: alarms ever raised per (device, class).
-    causes: sender ids already seen per device, the newest. pending: ids of the events that the duty
+    causes: sender ids already seen per device, the newest, oldest first. base: alarms are numbered from here on, so
+    that no two journals of one gateway ever give the same id. pending: ids of the events that the duty
     room has not receipted.
     """
 
     head: int
     events: tuple[AlarmEvent, ...]
     generations: Mapping[tuple[str, str], int]
-    causes: frozenset[tuple[str, str]]
+    causes: tuple[tuple[str, str], ...]
     pending: frozenset[str]
     outcomes: Mapping[str, CommandOutcome]
     ladders: tuple[Ladder, ...]
     notices: tuple[Notice, ...]
+    base: int = 0
 
 
 class Journal(Protocol):

@@ -51,7 +51,7 @@ class SimulatedDisk:
             head=len(events),
             events=tuple(e for e in events if states[e.alarm_id] is not AlarmState.NORM),
             generations=generations,
-            causes=frozenset((e.device, e.cause) for e in events if e.cause is not None),
+            causes=tuple((e.device, e.cause) for e in events if e.cause is not None),
             pending=frozenset(e.event_id for e in events if e.event_id not in self._platter.receipted),
             outcomes=dict(self._platter.outcomes),
             ladders=tuple(self._platter.ladders.values()),

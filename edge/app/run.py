@@ -132,6 +132,9 @@ class GatewayProcess:
         if self._journal.set_aside is not None:
             engine.damage = f"the journal was damaged and set aside as {self._journal.set_aside.name}"
             log.error("journal", why=engine.damage)
+        if self._journal.refused is not None:
+            engine.damage = f"the journal cannot be opened, what it holds is not known: {self._journal.refused}"
+            log.error("journal", why=engine.damage)
         self._views = Views(building, engine, clock, self._trust(), self._counters, self._commits)
         engine.listeners.saved.append(self._counters.saved)
         dispatcher = Dispatcher(

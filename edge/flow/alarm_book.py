@@ -18,6 +18,7 @@ class AlarmBook:
 
     def __init__(self, gateway_id: str) -> None:
         self._gateway_id = gateway_id
+        self._base = 0
         self._generations: dict[tuple[str, str], int] = {}
         self.open: dict[tuple[str, str], Alarm] = {}
         self.by_id: dict[str, Alarm] = {}
@@ -25,6 +26,7 @@ class AlarmBook:
 
     def load(self, past: Past, now_s: float, now_ms: int) -> None:
         """Rebuild from the journal. A ring in the past keeps its age, bounded, so that deadlines do not start anew."""
+        self._base = past.base
         self._generations = dict(past.generations)
         for event in past.events:
             self.apply(event, now_s)
@@ -43,7 +45,7 @@ class AlarmBook:
 
     def raise_new(self, subject: Subject, alarm_class: AlarmClass, priority: int, stamp: Stamp) -> AlarmEvent:
         """The event that raises the next alarm of this device and class."""
-        generation = self._generations.get((subject.device, alarm_class), 0) + 1
+        generation = self._generations.get((subject.device, alarm_class), self._base) + 1
         ident = alarm_id(self._gateway_id, subject.device, alarm_class, generation)
         return begin(ident, alarm_class, priority, subject, stamp)
 
@@ -68,7 +70,7 @@ class AlarmBook:
         if ident in self.by_id or not ident.startswith(prefix) or not number.isdigit():
             return False
         return any(
-            stem == f"{device}-{name}" and 1 <= int(number) <= generation
+            stem == f"{device}-{name}" and self._base < int(number) <= generation
             for (device, name), generation in self._generations.items()
         )
 

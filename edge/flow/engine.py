@@ -130,9 +130,9 @@ class Engine:
             if len(self._causes) >= REMEMBERED:
                 self._causes.pop(next(iter(self._causes)))
             self._causes[device.id, cause] = None
-        events = []
+        events: list[AlarmEvent] = []
         for rule in state.press_rules:
-            stamp = self._stamp(reading, reason=rule.id, cause=cause)
+            stamp = self._stamp(reading, reason=rule.id, cause=None if events else cause)
             subject = Subject(device.id, reading.key.point, device.place, state.point.unit)
             alarm = self.book.open.get((device.id, rule.alarm_class))
             if alarm is None:

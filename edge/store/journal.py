@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge.errors import JournalDamaged, NotDurable
+from edge.errors import JournalDamaged, LinliError, NotDurable
 from edge.model import AlarmEvent, AlarmState, CommandOutcome, EventKind, Result
 from edge.ports import Entry, Ladder, Past
 from edge.store.migrate import migrate
@@ -28,6 +28,21 @@ TAIL_CHECKED = 1_000
 """Events whose chain is verified at every start; `linli journal verify` checks all of them."""
 BALLAST_BYTES = 2 * 1024 * 1024
 """Given up when the disk is full: 4,000 further alarm commits were measured from it."""
+DISK_REFUSES = frozenset(
+    (
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
+"""The disk says no; that says nothing against the file, which is never moved aside for it."""
+UNREADABLE = frozenset((sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ))
+"""Of those: parts of the file itself are gone."""
 
 T = TypeVar("T")
 
@@ -51,9 +66,15 @@ class SqliteJournal:
         self._file: Opened | None = None
         self.set_aside: Path | None = None
         """Where a damaged file was moved at start; the caller reports it."""
+        self.refused: str | None = None
+        """Why the disk did not let the file be opened at start; alarms are then told but not kept."""
 
     async def load(self) -> Past:
-        """Open, check, migrate and read the state to start from. A damaged file is moved aside and a new one begun."""
+        """Open, check, migrate and read the state to start from. A damaged file is moved aside and a new one begun.
+
+        When the disk refuses, nothing is known and every append raises NotDurable, until the file opens: then
+        append raises LinliError, because the process must start again with what is kept in it.
+        """
         return await self._run(self._load)
 
     async def append(self, entry: Entry) -> int:
@@ -76,14 +97,30 @@ class SqliteJournal:
     def _load(self) -> Past:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._file = open_journal(self._path)
-        except (sqlite3.DatabaseError, JournalDamaged):
-            self.set_aside = set_aside(self._path)
-            self._file = open_journal(self._path)
+            self._file = self._open()
+        except NotDurable as fault:
+            self.refused = str(fault)
+            return Past(0, (), {}, (), frozenset(), {}, (), ())
         _lay_ballast(self._path)
         return _read_past(self._file)
 
+    def _open(self) -> Opened:
+        """The file as it is, or a new one in the place of a damaged one. Raises NotDurable when the disk refuses."""
+        try:
+            return open_journal(self._path)
+        except JournalDamaged:
+            self.set_aside = set_aside(self._path)
+        except sqlite3.DatabaseError as fault:
+            if _disk_refuses(fault):
+                _drop_ballast(self._path)
+                raise NotDurable(f"{self._path}: {fault} (free space on this disk, check its rights)") from fault
+            self.set_aside = set_aside(self._path)
+        return open_journal(self._path)
+
     def _append(self, entry: Entry) -> int:
+        if self.refused is not None:
+            self._open().db.close()
+            raise LinliError(f"{self._path} can be opened again: start again with what is kept in it")
         file = self._opened()
         began = time.perf_counter()
         try:
@@ -136,6 +173,11 @@ def open_journal(path: Path) -> Opened:
         db.close()
         raise
     return Opened(db, head, last_hash)
+
+
+def _disk_refuses(fault: sqlite3.DatabaseError) -> bool:
+    code = getattr(fault, "sqlite_errorcode", 0)
+    return code & 0xFF in DISK_REFUSES and code not in UNREADABLE
 
 
 def set_aside(path: Path) -> Path:
@@ -227,10 +269,10 @@ def _read_past(file: Opened) -> Past:
                 "SELECT device, class, MAX(generation) FROM alarms GROUP BY device, class"
             )
         },
-        causes=frozenset(
+        causes=tuple(
             db.execute(
                 "SELECT device, cause FROM events WHERE cause IS NOT NULL ORDER BY seq DESC LIMIT ?", (CAUSES_KEPT,)
-            ).fetchall()
+            ).fetchall()[::-1]
         ),
         pending=frozenset(ident for (ident,) in db.execute("SELECT event_id FROM events WHERE receipted = 0")),
         outcomes={
@@ -239,6 +281,7 @@ def _read_past(file: Opened) -> Past:
         },
         ladders=tuple(Ladder(*row) for row in db.execute("SELECT alarm_id, reason, step, due_ms FROM ladders")),
         notices=tuple(read_notice(body) for (body,) in db.execute("SELECT body FROM notices WHERE settled IS NULL")),
+        base=int(db.execute("SELECT base FROM birth").fetchone()[0]),
     )
 
 
@@ -251,10 +294,13 @@ def _lay_ballast(path: Path) -> None:
     ballast = _ballast(path)
     if ballast.exists() or os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 4 * BALLAST_BYTES:
         return
-    with ballast.open("wb") as file:
-        file.write(os.urandom(BALLAST_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with ballast.open("wb") as file:
+            file.write(os.urandom(BALLAST_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        _drop_ballast(path)  # A quota or a disk filled meanwhile: none to reserve either.
 
 
 def _drop_ballast(path: Path) -> None:

@@ -7,12 +7,13 @@ import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from edge.errors import DataDirLocked, JournalDamaged, NotDurable
+from edge.errors import DataDirLocked, JournalDamaged, LinliError, NotDurable
 from edge.model import (
     AlarmClass,
     AlarmEvent,
@@ -103,7 +104,7 @@ def test_what_was_written_is_what_is_loaded(path: Path) -> None:
     assert past.head == 3
     assert past.events == (event(1, cause="press:7"), acknowledged, event(3, alarm=2))
     assert past.generations == {("s1", "fire.smoke"): 1, ("s2", "fire.smoke"): 1}
-    assert past.causes == {("s1", "press:7")}
+    assert past.causes == (("s1", "press:7"),)
     assert past.pending == {acknowledged.event_id, event(3, alarm=2).event_id}
     assert past.ladders == (Ladder("g-s2-fire.smoke-1", "no_receipt", 1, 99),)
     assert (past.notices, past.outcomes) == ((notice,), {"c1": outcome})
@@ -233,3 +234,75 @@ def test_one_process_per_data_dir(tmp_path: Path) -> None:
         DataDirLock(tmp_path)
     lock.release()
     DataDirLock(tmp_path).release()
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"), [(sqlite3.SQLITE_FULL, True), (sqlite3.SQLITE_IOERR_WRITE, True), (sqlite3.SQLITE_CORRUPT, False)]
+)
+def test_a_disk_that_refuses_never_costs_the_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, kept: bool
+) -> None:
+    async def write(journal: SqliteJournal) -> None:
+        await journal.load()
+        await journal.append(Entry(events=(event(1),)))
+        await journal.close()
+
+    asyncio.run(write(SqliteJournal(path)))
+    open_really, refusals = open_journal, [code, code] if kept else [code]
+
+    def refuse(which: Path) -> object:
+        if not refusals:
+            return open_really(which)
+        fault = sqlite3.OperationalError("the disk says no")
+        fault.sqlite_errorcode = refusals.pop()
+        raise fault
+
+    monkeypatch.setattr("edge.store.journal.open_journal", refuse)
+
+    async def start(journal: SqliteJournal) -> None:
+        past = await journal.load()
+        assert past.events == () and past.base != 1
+        assert (journal.refused is not None) is kept and (journal.set_aside is None) is kept
+        if kept:
+            with pytest.raises(NotDurable):
+                await journal.append(Entry(events=(event(1),)))
+            with pytest.raises(LinliError, match="start again"):
+                await journal.append(Entry(events=(event(1),)))
+        await journal.close()
+
+    asyncio.run(start(SqliteJournal(path)))
+    if kept:
+        assert [one.event_id for one in inspect.show(path.parent)] == ["g-s1-fire.smoke-1-1"]
+
+
+def test_a_journal_begun_anew_numbers_its_alarms_apart(path: Path) -> None:
+    async def base() -> int:
+        journal = SqliteJournal(path)
+        past = await journal.load()
+        await journal.close()
+        return past.base
+
+    first = asyncio.run(base())
+    assert first >= 100_000_000 and asyncio.run(base()) == first, "the same journal goes on"
+    path.unlink()
+    assert asyncio.run(base()) != first
+
+
+def test_a_journal_of_the_first_version_keeps_its_numbers(path: Path) -> None:
+    steps = Path(str(resources.files("edge.store"))) / "schema"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path)
+    db.executescript((steps / "0001.sql").read_text() + "PRAGMA user_version = 1;")
+    db.execute("INSERT INTO alarms VALUES ('g-s1-fire.smoke-1', 's1', 'fire.smoke', 1, 0)")
+    db.commit()
+    db.close()
+
+    async def load() -> Past:
+        journal = SqliteJournal(path)
+        past = await journal.load()
+        await journal.close()
+        return past
+
+    past = asyncio.run(load())
+    assert past.base == 0 and past.generations == {("s1", "fire.smoke"): 1}
+    assert path.with_suffix(".v1.bak").exists()
