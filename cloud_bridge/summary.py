@@ -37,7 +37,7 @@ from edge.model import (
 HOUR_MS = 3_600_000
 WAITING_MAX = 4096
 """Alarms whose answer is awaited; in a larger storm the oldest no longer count for response times."""
-FILL_POINT = "fill"
+FILL_POINT = "fill_percent"
 """Point of a bin that carries its fill level in percent."""
 
 

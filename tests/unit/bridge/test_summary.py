@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cloud_bridge.city_messages import CityPlace, Lost
 from cloud_bridge.summary import (
+    FILL_POINT,
     HOUR_MS,
     Frame,
     Snapshot,
@@ -20,6 +21,7 @@ from cloud_bridge.summary import (
     snapshot_of,
     window_of,
 )
+from device_drivers.profiles.loader import load_profile, profile_paths
 from edge.model import (
     AlarmClass,
     AlarmEvent,
@@ -67,12 +69,12 @@ def device(
 
 SMOKE = [device(f"s{n}", "smoke", ("smoke", AlarmClass.FIRE_SMOKE)) for n in range(4)]
 BUTTON = device("c1", "call_button", ("press", AlarmClass.SOS_CALL), momentary=True, link="rf")
-BINS = [device(f"bin{n}", "bin", ("fill", AlarmClass.BIN_FULL)) for n in range(2)]
+BINS = [device(f"bin{n}", "bin", ("fill_percent", AlarmClass.BIN_FULL)) for n in range(2)]
 
 
 def snapshot(**changes: Any) -> Snapshot:
     points = [Shown("s0", "smoke", False), Shown("s1", "smoke", None, Quality.BAD), Shown("s2", "smoke")]
-    points += [Shown("s3", "smoke"), Shown("bin0", "fill", 40.0), Shown("bin1", "fill", 91)]
+    points += [Shown("s3", "smoke"), Shown("bin0", "fill_percent", 40.0), Shown("bin1", "fill_percent", 91)]
     alarms = [
         Open(event(1, device="s2")),
         Open(event(2, device="s3", alarm_class=AlarmClass.DEVICE_FAULT)),
@@ -165,3 +167,10 @@ def test_a_fact_says_nothing_about_people() -> None:
     assert made.answered and made.fact_id == "b12/9" and made.place.grid == "XS-03"
     assert made.alarm == fact(event(10, alarm_id=told.alarm_id), "b12", PLACE, b"salt").alarm
     assert made.alarm != fact(told, "b12", PLACE, b"other salt").alarm
+
+
+def test_every_bin_profile_measures_the_fill_that_the_summary_looks_for() -> None:
+    bins = [load_profile(path) for name, path in profile_paths().items() if name.startswith("bin/")]
+    assert bins
+    for profile in bins:
+        assert FILL_POINT in {point.key for point in profile.points}, profile.id
