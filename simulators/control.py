@@ -24,7 +24,7 @@ from simulators.scenarios import NAMES, SCENARIOS, Cannot
 
 PAGE_DIR = Path(__file__).parent / "page"
 BODY_BYTES_MAX = 16 * 1024
-TITLES = {"day": ("脚本的一天", "The scripted day"), "quiet": ("全部恢复正常", "Everything back to rest")}
+TITLES = {"day": ("照脚本走一天", "The scripted day"), "quiet": ("全部恢复正常", "Everything back to rest")}
 
 
 class BadBody(ValueError):

@@ -116,7 +116,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "总线被拔，插回", "Bus pulled out and put back", (Part(Who.LINK, (Step(0, Do.CUT), Step(25, Do.HEAL))),)
     ),
     "storm": Scenario(
-        "告警风暴",
+        "报警风暴",
         "Alarm storm",
         (
             Part(AlarmClass.FIRE_SMOKE, _on_then_rest(40), count=12, stagger_s=0.2),

@@ -8,7 +8,7 @@ const WORDS = {
     turn: (id) => `转动确认钥匙（${id}）`, turned: (id) => `有人在现场转动了 ${id} 的确认钥匙`,
     started: (name, run) => `已开始：${name}（${run}）`, failed: (why) => `没有开始：${why}`,
     points: {
-      horn: "警号", gas_valve: "燃气阀", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "链路", answers: "应答",
+      horn: "警号", gas_valve: "燃气阀", smoke: "烟雾", lel: "燃气浓度", fault: "故障", link: "线路", answers: "应答",
       state: "状态", fill_percent: "满溢度", temperature: "温度", call: "呼叫", passage: "通行", open: "门开", gas: "燃气",
       ack_key: "确认钥匙", tamper: "防拆", battery: "电量", battery_low: "电量低", water_leak: "水浸", co2: "二氧化碳", humidity: "湿度",
     },
