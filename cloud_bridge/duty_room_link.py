@@ -101,6 +101,11 @@ class DutyRoomLink:
         self._said_down = False
         self.connected = False
 
+    @property
+    def echoed_s(self) -> float:
+        """Monotonic instant when an echo last moved, which proves that the duty room heard us."""
+        return self._echo.moved_s
+
     def offer(self, events: Sequence[AlarmEvent]) -> None:
         """Newly committed events, in seq order. Never waits; what does not fit is read from the journal later."""
         now_s = self._clock.monotonic()

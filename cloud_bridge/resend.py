@@ -96,12 +96,13 @@ class Echo:
         self._boot_id = boot_id
         self._still_s = still_s
         self._seq = -1
-        self._moved_s = float("-inf")
+        self.moved_s = float("-inf")
+        """When the seq last moved: so long ago it is that the duty room is known to have heard us."""
 
     def moving(self, boot_id: str, seq: int, now_s: float) -> bool:
         """One echo. The same seq twice is jitter of two clocks for a while, then a stuck duty room."""
         if boot_id != self._boot_id:
             return False
         if seq > self._seq:
-            self._seq, self._moved_s = seq, now_s
-        return seq == self._seq and now_s - self._moved_s <= self._still_s
+            self._seq, self.moved_s = seq, now_s
+        return seq == self._seq and now_s - self.moved_s <= self._still_s

@@ -241,7 +241,8 @@ class GatewayProcess:
         return uplinks
 
     def _on_duty(self, duty: DutyMessage) -> None:
-        self.engine.duty_heard(duty.audible)
+        link = self._views.duty_room
+        self.engine.duty_heard(duty.audible, link.echoed_s if link is not None else None)
 
     def _supervise(self, ident: str) -> None:
         building = self._building

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edge.limits import RE_ALARM_S, SHELVE_S_MAX
+from edge.limits import CLOCK_BACK_S, RE_ALARM_S, SHELVE_S_MAX
 from edge.model import (
     CLASSES,
     RINGING_KINDS,
@@ -254,6 +254,12 @@ def shelve(alarm: Alarm, until_ms: int | None, stamp: Stamp) -> AlarmEvent | Ref
     return replace(_next(alarm, EventKind.SHELVED, stamp, shelved_until_ms=until_ms), until_ms=until_ms)
 
 
+def shelf_is_over(alarm: Alarm, now_ms: int) -> bool:
+    """Its time has come; or the clock was set back so far that the end lies further off than any shelving may."""
+    until_ms = alarm.shelved_until_ms
+    return until_ms is not None and not now_ms < until_ms <= now_ms + (SHELVE_S_MAX + CLOCK_BACK_S) * 1000
+
+
 def unshelve(alarm: Alarm, stamp: Stamp) -> AlarmEvent | None:
     """Back by a person or because its time is over."""
     if alarm.shelved_until_ms is None:
@@ -276,11 +282,14 @@ def in_service(alarm: Alarm, stamp: Stamp) -> AlarmEvent | None:
 
 
 def re_alarm(alarm: Alarm, stamp: Stamp) -> AlarmEvent | None:
-    """Acknowledged long ago and still active: nobody has dealt with it, so it rings again."""
+    """Acknowledged long ago and still active: nobody has dealt with it, so it rings again.
+
+    A clock that was set back further than limits.CLOCK_BACK_S says nothing about how long ago: it rings again too.
+    """
     after_s = RE_ALARM_S.get(alarm.priority)
     if after_s is None or alarm.state is not AlarmState.ACKED or alarm.acknowledged_ms is None:
         return None
-    if stamp.now_ms - alarm.acknowledged_ms < after_s * 1000:
+    if -CLOCK_BACK_S * 1000 <= stamp.now_ms - alarm.acknowledged_ms < after_s * 1000:
         return None
     return _next(alarm, EventKind.RE_ALARMED, replace(stamp, reason="not dealt with"))
 

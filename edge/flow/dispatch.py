@@ -97,7 +97,7 @@ class Dispatcher:
                 wanted.busy = True
                 self._spawn(self._set(point, wanted, wanted.value), f"set {point}")
         busy = sum(owed.busy for owed in self._owed.values())
-        for owed in list(self._owed.values()):
+        for owed in sorted(self._owed.values(), key=self._urgency):
             if owed.busy or now_s < owed.due_s or busy >= NOTICE_CHILDREN_MAX:
                 continue
             owed.busy = True
@@ -146,8 +146,19 @@ class Dispatcher:
             wanted.due_s = now_s + SOUNDER_REFRESH_S if value is True else float("inf")
 
     def _owe(self, notice: Notice) -> None:
-        if notice.notice_id not in self._owed:
-            self._owed[notice.notice_id] = _Owed(notice, self._clock.monotonic())
+        """A newer notice of the same alarm to the same person takes the place of one that still waits for its turn."""
+        if notice.notice_id in self._owed:
+            return
+        for older in list(self._owed.values()):
+            same = (older.notice.alarm_id, older.notice.recipient) == (notice.alarm_id, notice.recipient)
+            if same and not older.busy:
+                self._settle(older.notice, f"replaced by {notice.notice_id}")
+        self._owed[notice.notice_id] = _Owed(notice, self._clock.monotonic())
+
+    def _urgency(self, owed: _Owed) -> tuple[int, float]:
+        """The most urgent alarm first, then who waited longest: a flood of faults never holds up a call for help."""
+        alarm = self._engine.book.by_id.get(owed.notice.alarm_id)
+        return (alarm.priority if alarm is not None else 0, owed.due_s)
 
     async def _tell(self, owed: _Owed) -> None:
         notice = owed.notice

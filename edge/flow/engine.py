@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from edge.decide import freshness
-from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, press, re_alarm, unshelve
+from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, press, re_alarm, shelf_is_over, unshelve
 from edge.decide.rules import Level
 from edge.flow.alarm_book import AlarmBook
 from edge.flow.commands import answer, decide_command
@@ -251,9 +251,9 @@ class Engine:
             self.unreceipted.difference_update(fresh)
             await self._put(Entry(receipts=fresh))
 
-    def duty_heard(self, audible: bool) -> None:
-        """A duty message echoed our own boot id with a moving seq: the duty room hears us, and we it."""
-        self.listening.heard(audible, self._clock.monotonic())
+    def duty_heard(self, audible: bool, echoed_s: float | None = None) -> None:
+        """A duty message echoed our own boot id: the duty room hears us, and we it. echoed_s: when its seq moved."""
+        self.listening.heard(audible, self._clock.monotonic(), echoed_s)
 
     # Time
 
@@ -268,7 +268,7 @@ class Engine:
             events += self._freshen(now_s)
         stamp = self._now()
         for alarm in tuple(self.book.by_id.values()):
-            over = alarm.shelved_until_ms is not None and stamp.now_ms >= alarm.shelved_until_ms
+            over = shelf_is_over(alarm, stamp.now_ms)
             event = unshelve(alarm, replace(stamp, reason="its time is over")) if over else re_alarm(alarm, stamp)
             if event is not None:
                 events.append(self._apply(event))

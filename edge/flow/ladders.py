@@ -25,9 +25,9 @@ class Listening:
         self._heard = False
         self._inaudible_s: float | None = None
 
-    def heard(self, audible: bool, now_s: float) -> None:
-        """A duty message that echoes us."""
-        self._since_s, self._heard = now_s, True
+    def heard(self, audible: bool, now_s: float, echoed_s: float | None = None) -> None:
+        """A duty message that echoes us. echoed_s: when the echo last moved; a still one proves nothing newer."""
+        self._since_s, self._heard = now_s if echoed_s is None else max(self._since_s, echoed_s), True
         if audible:
             self._inaudible_s = None
         elif self._inaudible_s is None:

@@ -92,6 +92,7 @@ def test_the_echo_must_be_ours_and_move() -> None:
     assert not echo.moving("other", 5, 0.0)
     assert echo.moving("boot", 5, 0.0)
     assert echo.moving("boot", 5, 20.0), "two clocks jitter"
+    assert echo.moved_s == 0.0, "but it was heard no later than that"
     assert not echo.moving("boot", 5, 30.0), "stuck"
     assert not echo.moving("boot", 4, 31.0), "an old message"
     assert echo.moving("boot", 6, 32.0)

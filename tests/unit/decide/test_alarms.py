@@ -235,3 +235,15 @@ def test_whoever_saw_a_later_event_saw_the_ring_before_it() -> None:
     alarm = raised()
     gone = then(alarm, alarms.on_condition(alarm, Condition.OFF, 1, stamp()))
     assert isinstance(alarms.acknowledge(gone, stamp(by=LI), seen=gone.last.event_id), AlarmEvent)
+
+
+def test_a_clock_set_back_never_puts_off_what_time_must_bring() -> None:
+    late = 10**12
+    alarm = then(raised(), alarms.acknowledge(raised(), stamp(late, by=LI)))
+    assert alarms.re_alarm(alarm, stamp(late - 59_000)) is None, "a small correction"
+    assert alarms.re_alarm(alarm, stamp(late - 3_600_000)) is not None
+    held = raised(AlarmClass.DOOR_HELD)
+    held = then(held, alarms.shelve(held, late + 3_600_000, stamp(late, by=LI, reason="furniture")))
+    assert not alarms.shelf_is_over(held, late - 59_000)
+    assert alarms.shelf_is_over(held, late + 3_600_000)
+    assert alarms.shelf_is_over(held, late - 86_400_000)

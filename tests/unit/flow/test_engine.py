@@ -394,3 +394,16 @@ def test_a_link_that_opens_and_falls_again_and_again_is_down() -> None:
         assert house.kinds().count("bus link.down repeated") == 0
 
     live(story)
+
+
+def test_a_still_echo_does_not_put_off_that_the_duty_room_is_unheard() -> None:
+    async def story(house: House) -> None:
+        began_s = house.clock.monotonic()
+        for _ in range(18):
+            house.engine.duty_heard(True, began_s)
+            await house.wait(5, hearing=False)
+        assert "h1-duty_room.unheard-1" not in house.states()
+        await house.wait(3, hearing=False)
+        assert house.states()["h1-duty_room.unheard-1"] == "UNACK"
+
+    live(story)
