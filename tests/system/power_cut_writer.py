@@ -16,7 +16,7 @@ from edge.flow.engine import Engine
 from edge.flow.settings import EngineSettings
 from edge.model import Batch, Clock, Command, CommandKind, Person, PointKey, Quality, Reading, Via
 from edge.ports import Past
-from edge.store.journal import SqliteJournal
+from edge.store import journal
 from simulators.drill_world import DEVICES, HOUSE, KEY, ROSTER
 
 LI = Person("li", "李四", Via.CONSOLE)
@@ -24,7 +24,7 @@ LIVES = 3
 """The journal is closed and opened again in between: checkpoints and starts are cut too."""
 
 
-class Journal(SqliteJournal):
+class Journal(journal.SqliteJournal):
     """The product's journal; only the check of the check weakens it."""
 
     def __init__(self, path: Path, synchronous: str) -> None:
@@ -77,7 +77,7 @@ class Sender:
 async def live(folder: Path, synchronous: str, numbers: range, acks: int) -> None:
     """One life of the process."""
     clock = SystemClock()
-    journal = Journal(folder / "alarms.db", synchronous)
+    kept = Journal(folder / "alarms.db", synchronous)
     settings = EngineSettings(
         gateway_id="p1",
         place=HOUSE,
@@ -89,7 +89,7 @@ async def live(folder: Path, synchronous: str, numbers: range, acks: int) -> Non
         actors=frozenset(),
         text=lambda alarm, person: (alarm.alarm_class, person.name),
     )
-    engine = Engine(settings, journal, clock, lambda: Clock.SYNCED, lambda _: None)
+    engine = Engine(settings, kept, clock, lambda: Clock.SYNCED, lambda _: None)
     await engine.start()
     engine.link("radio", True)
     committing = asyncio.create_task(engine.commit.run())
@@ -104,12 +104,13 @@ async def live(folder: Path, synchronous: str, numbers: range, acks: int) -> Non
         number += count
         await engine.receipted(rng.sample(sorted(engine.unreceipted), min(3, len(engine.unreceipted))))
     committing.cancel()
-    await journal.close()
+    await kept.close()
 
 
 def main() -> None:
     """All lives of the process."""
     folder, synchronous, presses = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    journal.CHECKPOINT_COMMITS, journal.WAL_PAGES_MAX = 20, 400  # so that a short record holds both kinds
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     share = presses // LIVES
     for life in range(LIVES):
