@@ -165,18 +165,26 @@ class Reconnect:
             worked = False
             try:
                 await attempt()
-            except (LinkError, NotDurable) as fault:
+            except* (LinkError, NotDurable) as faults:
                 # Who denies us will deny the next attempt too: there the wait grows.
-                worked = self.connected and not isinstance(fault, Denied)
-                self._lost(fault)
+                worked = self.connected and faults.subgroup(Denied) is None
+                self._lost(first_of(faults))
             self.connected = False
             wait_s = limits.LINK_BACKOFF_S_MIN if worked else min(2 * wait_s, limits.LINK_BACKOFF_S_MAX)
             await self._clock.sleep(wait_s)
 
-    def _lost(self, fault: Exception) -> None:
+    def _lost(self, fault: BaseException) -> None:
         """Count every loss; log it once, not at every attempt."""
         self.why = str(fault)
         self._count("denied" if isinstance(fault, Denied) else "unreachable")
         if not self._said_down:
             self._said_down = True
             log.warning("%s is down: %s (what is made is kept and sent later)", self._name, fault)
+
+
+def first_of(faults: BaseExceptionGroup[Exception]) -> BaseException:
+    """The first single fault of a group of groups: the one whose words are shown."""
+    first: BaseException = faults
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
