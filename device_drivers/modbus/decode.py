@@ -11,7 +11,7 @@ from typing import Any
 from device_drivers.modbus.pdu import READ_COILS, READ_INPUTS
 from edge.model import BadCause, Point, Value
 
-_FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}
+FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}
 _ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
 
 
@@ -29,6 +29,8 @@ class Cell:
     scale: float
     offset: float
     invert: bool
+    equals: int | None = None
+    invalid: tuple[int, ...] = ()
 
 
 def cell(point: Point) -> Cell:
@@ -40,12 +42,12 @@ def cell(point: Point) -> Cell:
     address = read.get("coil" if bits else "register")
     if fc not in (1, 2, 3, 4) or not isinstance(address, int):
         raise ValueError(f"point {point.key}: needs fc 1–4 and a {'coil' if bits else 'register'} number")
-    if kind != "bit" and (bits or kind not in _FORMATS):
+    if kind != "bit" and (bits or kind not in FORMATS):
         raise ValueError(f"point {point.key}: type {kind!r} cannot be read with fc {fc}")
     order = str(read.get("order", "ABCD"))
     if order not in _ORDERS:
         raise ValueError(f"point {point.key}: order {order!r} is none of {', '.join(_ORDERS)}")
-    width = 1 if kind == "bit" else struct.calcsize(_FORMATS[kind]) // 2
+    width = 1 if kind == "bit" else struct.calcsize(FORMATS[kind]) // 2
     if not 0 <= address <= 0x10000 - width:
         raise ValueError(f"point {point.key}: {address} is no address on the wire")
     return Cell(
@@ -59,6 +61,8 @@ def cell(point: Point) -> Cell:
         float(read.get("scale", 1.0)),
         float(read.get("offset", 0.0)),
         bool(read.get("invert", False)),
+        read.get("equals"),
+        tuple(read.get("invalid", ())),
     )
 
 
@@ -70,20 +74,27 @@ def value_of(cell: Cell, first: int, data: bytes) -> Value | BadCause:
         return bool(data[at // 8] >> at % 8 & 1) != cell.invert
     raw = data[2 * at : 2 * (at + cell.width)]
     if cell.kind == "bit":
-        (register,) = struct.unpack(">H", _ordered(raw, cell.order))
+        (register,) = struct.unpack(">H", ordered(raw, cell.order))
         return bool(register >> cell.bit & 1) != cell.invert
-    (number,) = struct.unpack(_FORMATS[cell.kind], _ordered(raw, cell.order))
+    (number,) = struct.unpack(FORMATS[cell.kind], ordered(raw, cell.order))
     return _judge(cell, number)
 
 
-def _ordered(raw: bytes, order: str) -> bytes:
-    """Most significant byte first. Of a single register only the order of its two bytes matters."""
+def ordered(raw: bytes, order: str) -> bytes:
+    """Bytes of the wire, most significant first, and back again: every order is its own inverse.
+
+    Of a single register only the order of its two bytes matters.
+    """
     if len(raw) == 2:
         return raw[::-1] if order in ("BADC", "DCBA") else raw
     return bytes(raw[index] for index in _ORDERS[order])
 
 
 def _judge(cell: Cell, number: float) -> Value | BadCause:
+    if number in cell.invalid:
+        return BadCause.OUT_OF_RANGE
+    if cell.equals is not None:
+        return (number == cell.equals) != cell.invert
     if not math.isfinite(number):
         return BadCause.NOT_FINITE
     if cell.scale != 1.0 or cell.offset != 0.0:

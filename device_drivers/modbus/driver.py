@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from device_drivers.modbus import pdu
 from device_drivers.modbus.decode import cell, value_of
+from device_drivers.modbus.patience import Patience
 from device_drivers.modbus.pdu import Answer, Data, Refusal, Request
-from device_drivers.modbus.plan import Span, rtu_cost_s, spans
+from device_drivers.modbus.plan import Limits, Span, rtu_cost_s, spans
+from device_drivers.modbus.scan import UNIT_MAX, find_units
 from device_drivers.modbus.wire import QUIET_AFTER_FAULT_S, RTU_REPLY_S, TCP_REPLY_S, RtuBus, TcpHost, Wire
+from device_drivers.modbus.write import Setting, setting
 from edge.errors import Unreachable
 from edge.model import (
     BadCause,
@@ -36,15 +38,15 @@ LATE_REPLY_S = 5.0
 POLL_S = 2.0
 """Period of a profile that gives none."""
 _REFUSED_FOR_EVER = frozenset({1, 2, 3})
-_SCAN_REPLY_S = 0.1
 
 
 def create(settings: LinkSettings, devices: Sequence[Device], kit: Kit) -> Driver:
-    """The driver of a modbus-rtu or modbus-tcp link. No I/O. Raises ValueError."""
+    """The driver of a modbus-rtu, modbus-rtu-tcp or modbus-tcp link. No I/O. Raises ValueError."""
     options = settings.options
     wire: Wire
+    baudrate: int | None = int(options.get("baudrate", 9600))
     if settings.kind == "modbus-rtu":
-        wire = RtuBus(
+        wire = RtuBus.on_port(
             str(options["port"]),
             int(options.get("baudrate", 9600)),
             str(options.get("parity", "N")),
@@ -52,7 +54,14 @@ def create(settings: LinkSettings, devices: Sequence[Device], kit: Kit) -> Drive
             float(options.get("timeout_s", RTU_REPLY_S)),
             kit.count,
         )
-        baudrate: int | None = int(options.get("baudrate", 9600))
+    elif settings.kind == "modbus-rtu-tcp":
+        wire = RtuBus.on_server(
+            str(options["host"]),
+            int(options["port"]),
+            int(options.get("baudrate", 9600)),
+            float(options.get("timeout_s", TCP_REPLY_S)),
+            kit.count,
+        )
     else:
         wire = TcpHost(
             str(options["host"]), int(options.get("port", 502)), float(options.get("timeout_s", TCP_REPLY_S)), kit.count
@@ -75,6 +84,7 @@ class ModbusDriver:
         )
         shapes = Counter(span.request.shape for each in self._spans.values() for span in each)
         self._twins = {shape for shape, times in shapes.items() if times > 1}
+        self._patience: defaultdict[int, Patience] = defaultdict(Patience)
         self._good: dict[int, Request] = {}
         self._late: list[tuple[Request, float]] = []
         self._dirty = False
@@ -108,28 +118,17 @@ class ModbusDriver:
         if device is None or not how:
             return Refused(f"{write.key} cannot be set")
         try:
-            request = _write_request(_unit(device), how, write.value)
+            wanted = setting(_unit(device), how, write.value)
         except ValueError as fault:
             return Refused(f"{write.key}: {fault}")
         try:
-            return await self._write(request)
+            return await self._set(wanted)
         except Unreachable as fault:
             return TryLater(str(fault))
 
     async def probe(self) -> Sequence[str]:
         """Unit numbers that answer a harmless read (holding register 0); an exception is an answer too."""
-        found = []
-        usual_s, self._wire.reply_s = self._wire.reply_s, min(self._wire.reply_s, _SCAN_REPLY_S)
-        try:
-            for unit in range(1, 248):
-                answer = await self._wire.exchange(Request(unit, pdu.READ_HOLDING, 0))
-                if isinstance(answer, Data | Refusal):
-                    found.append(str(unit))
-                else:
-                    await self._wire.clean()
-        finally:
-            self._wire.reply_s = usual_s
-        return found
+        return [str(unit) for unit in await find_units(self._wire, range(1, UNIT_MAX + 1))]
 
     async def close(self) -> None:
         """Safe always."""
@@ -147,11 +146,16 @@ class ModbusDriver:
 
     async def _ask(self, request: Request) -> Answer | None:
         """Send, and remember whose reply may still be under way."""
-        answer = await self._wire.exchange(request)
+        patience, started_s = self._patience[request.unit], self._kit.clock.monotonic()
+        answer = await self._wire.exchange(request, patience.reply_s(self._wire.reply_s))
         self._good.pop(request.unit, None)
+        if answer is None:
+            patience.silent()
         if isinstance(answer, Data | Refusal):
-            # Put at the end: the canary is the device that answered last.
-            self._good[request.unit] = request
+            patience.answered(self._kit.clock.monotonic() - started_s - self._wire.frames_s(request))
+            if request.fc in pdu.READS:
+                # Put at the end: the canary is the device that answered last. Never a write: it would act again.
+                self._good[request.unit] = request
             late = self._late_replies(request.unit, request.fc)
             if request in late or (late and isinstance(answer, Refusal)):
                 # This may have been the late answer (an exception names no register), and ours is still to come.
@@ -190,26 +194,29 @@ class ModbusDriver:
         now_s = self._kit.clock.monotonic()
         return [late for late, until_s in self._late if until_s > now_s and (late.unit, late.fc) == (unit, fc)]
 
-    async def _write(self, request: Request) -> Outcome:
-        answer = await self._exchange(request)
-        if isinstance(answer, Refusal):
-            text = f"the device refuses with exception {answer.code}"
-            return Refused(text) if answer.code in _REFUSED_FOR_EVER else TryLater(text)
-        if not isinstance(answer, Data):
-            return TryLater("no answer" if answer is None else f"a reply that is none ({answer.cause})")
-        fc = pdu.READ_COILS if request.fc == pdu.WRITE_COIL else pdu.READ_HOLDING
-        back = Request(request.unit, fc, request.address)
-        if self._late_replies(back.unit, back.fc):
-            return Delivered("echoed; not read back while a late reply may come")
-        answer = await self._exchange(back)
+    async def _set(self, wanted: Setting) -> Outcome:
+        answer: Answer | None = None
+        for step in wanted.steps:
+            answer = await self._exchange(step)
+            if isinstance(answer, Refusal):
+                text = f"the device refuses with exception {answer.code}"
+                return Refused(text) if answer.code in _REFUSED_FOR_EVER else TryLater(text)
+            if not isinstance(answer, Data):
+                return TryLater("no answer" if answer is None else f"a reply that is none ({answer.cause})")
+        back = wanted.back
+        if back is None:
+            return Delivered("confirmed; nothing shows whether it took")
+        if wanted.steps[-1].fc != pdu.WRITE_AND_READ:
+            if self._late_replies(back.unit, back.fc):
+                return Delivered("echoed; not read back while a late reply may come")
+            answer = await self._exchange(back)
         if isinstance(answer, Refusal):
             return Delivered(f"echoed; the device does not let it be read (exception {answer.code})")
-        wanted = bytes([request.value != 0]) if fc == pdu.READ_COILS else request.value.to_bytes(2, "big")
-        found = answer.data if isinstance(answer, Data) else None
-        if found is not None and fc == pdu.READ_COILS:
-            # Bits after the one asked for are padding, which some devices do not keep at zero.
-            found = bytes([found[0] & 1])
-        return Delivered("read back") if found == wanted else TryLater("written, but not read back as written")
+        if not isinstance(answer, Data):
+            return TryLater("written, but nobody answered when it was read back")
+        if wanted.shown(answer.data):
+            return Delivered("read back")
+        return TryLater("written, but not read back as written", disagrees=True)
 
     def _readings(self, device: str, span: Span, answer: Answer | None) -> tuple[Reading, ...]:
         wall_ms, now_s = self._kit.clock.wall_ms(), self._kit.clock.monotonic()
@@ -239,10 +246,11 @@ def _unit(device: Device) -> int:
 def _spans_of(device: Device, tcp: bool) -> tuple[Span, ...]:
     """The device's requests. Raises ValueError for an address or a mapping that cannot be."""
     unit = _unit(device)
-    if not (0 if tcp else 1) <= unit <= (255 if tcp else 247):
+    own = device.wire.get("unit") == unit
+    if not (0 if tcp else 1) <= unit <= (255 if tcp or own else 247):
         raise ValueError(f"device {device.id}: {unit} is no unit number on this link")
     readable: list[Point] = [point for point in device.points if point.read]
-    return spans(unit, (cell(point) for point in readable))
+    return spans(unit, (cell(point) for point in readable), Limits.of(device.wire))
 
 
 def _poll_item(device: Device, index: int, span: Span, reply_s: float, baudrate: int | None) -> PollItem:
@@ -251,24 +259,6 @@ def _poll_item(device: Device, index: int, span: Span, reply_s: float, baudrate:
     cost_s = 0.01 if baudrate is None else rtu_cost_s(span.request, baudrate)
     timeout_s = reply_s if baudrate is None else reply_s + QUIET_AFTER_FAULT_S + 2 * cost_s
     return PollItem(ReadRequest(device.id, index), period_s, device.life_safety, timeout_s, cost_s)
-
-
-def _write_request(unit: int, how: Mapping[str, Any], value: Value) -> Request:
-    """Raises ValueError for a value that this point never takes."""
-    fc = int(how["fc"])
-    address = int(how["coil" if fc == pdu.WRITE_COIL else "register"])
-    if isinstance(value, bool):
-        state = how.get("on", True) if value else how.get("off", False)
-        if state is None:
-            raise ValueError(f"is never set to {value} by the gateway")
-        number = (0xFF00 if state else 0) if fc == pdu.WRITE_COIL else int(state)
-    elif isinstance(value, int) and fc == pdu.WRITE_REGISTER:
-        number = value
-    else:
-        raise ValueError(f"{value!r} cannot be written")
-    if not 0 <= number <= 0xFFFF:
-        raise ValueError(f"{number} does not fit a register")
-    return Request(unit, fc, address, value=number)
 
 
 def _nothing_to_acknowledge() -> None:

@@ -11,42 +11,57 @@ import struct
 from dataclasses import dataclass
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS = 1, 2, 3, 4
-WRITE_COIL, WRITE_REGISTER = 5, 6
+READS = frozenset({READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS})
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS, WRITE_AND_READ = 5, 6, 15, 16, 23
 REGISTERS_MAX, BITS_MAX = 125, 2000
 """What one read may ask for (V1.1b3 §6.1, §6.3)."""
 MBAP_BYTES = 7
 _FRAME_BYTES_MAX = 254
+_ECHO_BYTES = 5
+"""A confirmation repeats function, address, and value or count (V1.1b3 §6.5, §6.6, §6.11, §6.12)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One read (fc 1–4: count bits or registers) or write (fc 5–6: value as on the wire) of one unit."""
+    """One read or write of one unit.
+
+    fc 1–4: count bits or registers from address. fc 5–6: value as on the wire. fc 15–16: count bits or registers,
+    packed in data. fc 23: data is written at write_address, then count registers are read from address.
+    """
 
     unit: int
     fc: int
     address: int
     count: int = 1
     value: int = 0
+    data: bytes = b""
+    write_address: int = 0
 
     @property
     def writes(self) -> bool:
-        """True for fc 5 and 6."""
-        return self.fc in (WRITE_COIL, WRITE_REGISTER)
+        """True for requests whose reply only confirms: fc 5, 6, 15 and 16."""
+        return self.fc in (WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS)
 
     @property
     def data_bytes(self) -> int:
         """Length of the data in the reply to a read."""
-        return 2 * self.count if self.fc in (READ_HOLDING, READ_INPUT_REGISTERS) else (self.count + 7) // 8
+        words = self.fc in (READ_HOLDING, READ_INPUT_REGISTERS, WRITE_AND_READ)
+        return 2 * self.count if words else (self.count + 7) // 8
 
     @property
     def pdu(self) -> bytes:
         """Function code and parameters."""
+        if self.fc == WRITE_AND_READ:
+            head = (self.fc, self.address, self.count, self.write_address, len(self.data) // 2, len(self.data))
+            return struct.pack(">BHHHHB", *head) + self.data
+        if self.fc in (WRITE_COILS, WRITE_REGISTERS):
+            return struct.pack(">BHHB", self.fc, self.address, self.count, len(self.data)) + self.data
         return struct.pack(">BHH", self.fc, self.address, self.value if self.writes else self.count)
 
     @property
     def reply_bytes(self) -> int:
         """Length of the PDU of a good reply."""
-        return len(self.pdu) if self.writes else 2 + self.data_bytes
+        return _ECHO_BYTES if self.writes else 2 + self.data_bytes
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +112,7 @@ def answer_in(request: Request, pdu: bytes) -> Answer:
     if pdu[0] != request.fc:
         return Rubbish("wrong_function")
     if request.writes:
-        return Data(b"") if pdu == request.pdu else Rubbish("wrong_echo")
+        return Data(b"") if pdu == request.pdu[:_ECHO_BYTES] else Rubbish("wrong_echo")
     if len(pdu) != request.reply_bytes or pdu[1] != request.data_bytes:
         return Rubbish("bad_length")
     return Data(pdu[2:])

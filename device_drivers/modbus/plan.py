@@ -1,13 +1,14 @@
-"""Which requests read a device's points, pure: neighbouring registers share one request, gaps are never read.
+"""Which requests read a device's points, pure: neighbouring registers share one request.
 
 A register between two points may not exist, and some devices refuse the whole request then; so ranges are merged only
-when they touch or overlap.
+when they touch, unless the profile allows a gap, and never across a range that it calls illegal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from device_drivers.modbus.decode import Cell
 from device_drivers.modbus.pdu import BITS_MAX, READ_COILS, READ_INPUTS, REGISTERS_MAX, Request
@@ -26,16 +27,42 @@ class Span:
     cells: tuple[Cell, ...]
 
 
-def spans(unit: int, cells: Iterable[Cell]) -> tuple[Span, ...]:
-    """The fewest requests that read all cells and no register besides, in the order of function and address."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a profile allows one request: unused registers read along, ranges never asked for, most registers."""
+
+    gap: int = 0
+    illegal: tuple[tuple[int, int], ...] = ()
+    registers: int = REGISTERS_MAX
+
+    @classmethod
+    def of(cls, wire: Mapping[str, Any]) -> Limits:
+        """From a profile's wire part (device_drivers/profiles/modbus_form.py: ModbusWire)."""
+        illegal = tuple((int(first), int(last)) for first, last in wire.get("illegal", ()))
+        return cls(int(wire.get("gap", 0)), illegal, int(wire.get("max_registers") or REGISTERS_MAX))
+
+    def allow(self, start: int, end: int) -> bool:
+        """True when no register from start to before end is illegal."""
+        return not any(first < end and start <= last for first, last in self.illegal)
+
+
+def spans(unit: int, cells: Iterable[Cell], limits: Limits | None = None) -> tuple[Span, ...]:
+    """The fewest requests that read all cells within the limits, in the order of function and address.
+
+    Raises ValueError for a cell that the limits forbid: it could never be read.
+    """
+    limits = limits or Limits()
     found: list[Span] = []
     for cell in sorted(cells, key=lambda each: (each.fc, each.address, each.width)):
+        if not limits.allow(cell.address, cell.address + cell.width):
+            raise ValueError(f"point {cell.point.key}: its registers are in a range that the profile calls illegal")
         last = found[-1] if found else None
-        most = BITS_MAX if cell.fc in (READ_COILS, READ_INPUTS) else REGISTERS_MAX
+        most = BITS_MAX if cell.fc in (READ_COILS, READ_INPUTS) else limits.registers
         if last is not None and last.request.fc == cell.fc:
             start = last.request.address
-            count = max(start + last.request.count, cell.address + cell.width) - start
-            if cell.address <= start + last.request.count and count <= most:
+            end = start + last.request.count
+            count = max(end, cell.address + cell.width) - start
+            if cell.address <= end + limits.gap and count <= most and limits.allow(start, start + count):
                 found[-1] = Span(Request(unit, cell.fc, start, count), (*last.cells, cell))
                 continue
         found.append(Span(Request(unit, cell.fc, cell.address, cell.width), (cell,)))

@@ -7,13 +7,14 @@ wait until it is quiet, drain it, open the port anew (DESIGN §4.7). The driver 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from device_drivers.lines import Line, SerialLine, TcpLine
 from device_drivers.modbus import pdu
 from device_drivers.modbus.pdu import Answer, Request, Rubbish
 from device_drivers.modbus.plan import quiet_s, wire_s
+from device_drivers.modbus.scan import is_there, ping_request, units_in
 from edge.errors import Unreachable
 
 RTU_REPLY_S, TCP_REPLY_S = 0.25, 1.0
@@ -38,8 +39,19 @@ class Wire(Protocol):
         """Open. Raises Unreachable, Denied."""
         ...
 
-    async def exchange(self, request: Request) -> Answer | None:
-        """One request and its answer; None when nobody answered in time. Raises Unreachable."""
+    async def exchange(self, request: Request, reply_s: float | None = None) -> Answer | None:
+        """One request and its answer; None when nobody answered in time. Raises Unreachable.
+
+        reply_s: how long this slave may take to begin, instead of the link's own time.
+        """
+        ...
+
+    def frames_s(self, request: Request) -> float:
+        """Time both frames take on the wire."""
+        ...
+
+    async def ping(self, unit: int, wait_s: float) -> frozenset[int]:
+        """Ask one unit; the units heard meanwhile. Raises Unreachable."""
         ...
 
     async def clean(self) -> None:
@@ -52,30 +64,55 @@ class Wire(Protocol):
 
 
 class RtuBus:
-    """An RS-485 port."""
+    """An RS-485 bus: a port here, or behind a serial server that passes its bytes over TCP.
+
+    dial opens the line anew; where names it in messages. baudrate is the bus's own, also behind a server.
+    """
 
     numbered = False
 
     def __init__(
-        self, port: str, baudrate: int, parity: str, stopbits: float, reply_s: float, count: Callable[[str], None]
+        self,
+        dial: Callable[[], Awaitable[Line]],
+        where: str,
+        baudrate: int,
+        reply_s: float,
+        count: Callable[[str], None],
     ) -> None:
         self.reply_s = reply_s
-        self._port, self._baudrate, self._parity, self._stopbits = port, baudrate, parity, stopbits
+        self._dial, self._where, self._baudrate = dial, where, baudrate
         self._count = count
         self._line: Line | None = None
 
-    async def open(self) -> None:
-        """Open the port. Raises Unreachable, Denied."""
-        self.close()
-        self._line = await SerialLine.open(self._port, self._baudrate, self._parity, self._stopbits)
+    @classmethod
+    def on_port(
+        cls, port: str, baudrate: int, parity: str, stopbits: float, reply_s: float, count: Callable[[str], None]
+    ) -> RtuBus:
+        """A serial port of this machine."""
+        return cls(lambda: SerialLine.open(port, baudrate, parity, stopbits), port, baudrate, reply_s, count)
 
-    async def exchange(self, request: Request) -> Answer | None:
+    @classmethod
+    def on_server(cls, host: str, port: int, baudrate: int, reply_s: float, count: Callable[[str], None]) -> RtuBus:
+        """RTU frames through a serial server (RTU over TCP): no transaction numbers, so all rules of a bus hold."""
+        return cls(lambda: TcpLine.open(host, port), f"{host}:{port}", baudrate, reply_s, count)
+
+    async def open(self) -> None:
+        """Open the port or connect. Raises Unreachable, Denied."""
+        self.close()
+        self._line = await self._dial()
+
+    def frames_s(self, request: Request) -> float:
+        """Time both frames take on the wire."""
+        return wire_s(len(request.pdu) + request.reply_bytes + 6, self._baudrate)
+
+    async def exchange(self, request: Request, reply_s: float | None = None) -> Answer | None:
         """Drain what nobody asked for, keep the silence between frames, send, and take exactly one frame."""
         line, loop = self._open_line(), asyncio.get_running_loop()
         await self._silence(line)
         frame = pdu.rtu_frame(request)
         line.write(frame)
-        until_s = loop.time() + wire_s(len(frame) + request.reply_bytes + 3, self._baudrate) + self.reply_s
+        patience_s = self.reply_s if reply_s is None else reply_s
+        until_s = loop.time() + self.frames_s(request) + patience_s
         received = b""
         while True:
             more = await line.read(until_s)
@@ -87,6 +124,23 @@ class RtuBus:
             if answer is not None:
                 break
         return _counted(answer, self._count)
+
+    async def ping(self, unit: int, wait_s: float) -> frozenset[int]:
+        """Ask one unit and listen; a late answer of another says that it is there as well."""
+        line, loop = self._open_line(), asyncio.get_running_loop()
+        request = ping_request(unit)
+        while (until_s := line.last_byte_s + quiet_s(self._baudrate)) > loop.time():
+            if not await line.read(until_s):
+                break
+        received = line.drain()
+        line.write(pdu.rtu_frame(request))
+        until_s = loop.time() + self.frames_s(request) + wait_s
+        while unit not in units_in(received):
+            more = await line.read(until_s)
+            if not more:
+                break
+            received += more
+        return units_in(received)
 
     async def _silence(self, line: Line) -> None:
         """Throw away what nobody asked for, until the line has been silent for as long as frames must be apart."""
@@ -121,7 +175,7 @@ class RtuBus:
 
     def _open_line(self) -> Line:
         if self._line is None:
-            raise Unreachable(f"{self._port}: not open")
+            raise Unreachable(f"{self._where}: not open")
         return self._line
 
 
@@ -144,13 +198,17 @@ class TcpHost:
         self._line = await TcpLine.open(self._host, self._tcp_port)
         self._received, self._broken = b"", False
 
-    async def exchange(self, request: Request) -> Answer | None:
+    def frames_s(self, request: Request) -> float:
+        """A network takes no time worth counting."""
+        return 0.0
+
+    async def exchange(self, request: Request, reply_s: float | None = None) -> Answer | None:
         """Send, and skip frames with another number until ours is there."""
         if self._line is None:
             raise Unreachable(f"{self._host}:{self._tcp_port}: not open")
         self._transaction = self._transaction % 0xFFFF + 1
         self._line.write(pdu.tcp_frame(request, self._transaction))
-        until_s = asyncio.get_running_loop().time() + self.reply_s
+        until_s = asyncio.get_running_loop().time() + (self.reply_s if reply_s is None else reply_s)
         while True:
             split = pdu.tcp_split(self._received)
             if isinstance(split, Rubbish):
@@ -166,6 +224,13 @@ class TcpHost:
             if transaction == self._transaction:
                 return _counted(pdu.tcp_answer(request, body), self._count)
             self._count("late_reply")
+
+    async def ping(self, unit: int, wait_s: float) -> frozenset[int]:
+        """Ask one unit; a gateway's word that nobody is there is no answer."""
+        answer = await self.exchange(ping_request(unit), wait_s)
+        if isinstance(answer, Rubbish):
+            await self.clean()
+        return frozenset({unit} if is_there(answer) else ())
 
     async def clean(self) -> None:
         """A stream whose frames can no longer be told apart is opened anew; a timeout needs nothing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -69,11 +69,10 @@ def build(form: Profiled) -> Profile:
     points: list[Point] = []
     maps: dict[str, dict[str, Any]] = {}
     for p in form.points:
-        read = p.read.model_dump(by_alias=True, exclude_none=True)
-        maps[p.key] = {"read": read}
+        read = p.read.model_dump(by_alias=True, exclude_none=True) if p.read is not None else {}
+        maps[p.key] = {"read": read} if read else {}
         if p.write is not None:
-            write = p.write.model_dump(by_alias=True)
-            maps[p.key]["write"] = {k: v for k, v in write.items() if v is not None or k == "off"}
+            maps[p.key]["write"] = _write_map(p.write)
         low, high = p.valid if p.valid is not None else (None, None)
         points.append(Point(p.key, p.unit, read, p.write is not None, low, high, p.momentary, p.deadband))
     wire = form.wire.model_dump(exclude_none=True)
@@ -92,6 +91,12 @@ def build(form: Profiled) -> Profile:
         rules=tuple(build_rule(r) for r in form.rules),
         simulate=dict(form.simulate),
     )
+
+
+def _write_map(form: BaseModel) -> dict[str, Any]:
+    """What the driver needs to set a point: what is said, and always what on and off are where the form has them."""
+    said = form.model_dump(by_alias=True, exclude_defaults=True)
+    return said | {name: getattr(form, name) for name in ("on", "off") if name in type(form).model_fields}
 
 
 def build_rule(form: RuleForm) -> Rule:

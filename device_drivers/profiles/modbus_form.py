@@ -6,29 +6,36 @@ Register and coil numbers are those on the wire, base 0: a sheet that writes 400
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from device_drivers.profiles.base import Part, PointForm, ProfileForm, hang_together
+
+Register = Annotated[int, Field(ge=0, le=0xFFFF)]
+Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+NumberType = Literal["u16", "s16", "u32", "s32", "f32"]
 
 
 class ModbusRead(Part):
     """Where a value is: fc 1 or 2 with a coil number, fc 3 or 4 with a register.
 
     order: bytes of a 32-bit value as sent, A the most significant. value = raw * scale + offset.
-    invert: the wire says 0 for true (an alarm contact that opens).
+    invert: the wire says 0 for true (an alarm contact that opens). equals: the point is true while the register
+    holds this. invalid: raw values with which the device says that it measures nothing.
     """
 
     fc: Literal[1, 2, 3, 4]
     register_: int | None = Field(default=None, alias="register", ge=0, le=0xFFFF)
     coil: int | None = Field(default=None, ge=0, le=0xFFFF)
-    type: Literal["bit", "u16", "s16", "u32", "s32", "f32"] = "u16"
+    type: Literal["bit"] | NumberType = "u16"
     bit: int | None = Field(default=None, ge=0, le=15)
-    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
+    order: Order = "ABCD"
     scale: float = 1.0
     offset: float = 0.0
     invert: bool = False
+    equals: int | None = Field(default=None, ge=-0x80000000, le=0xFFFFFFFF)
+    invalid: Annotated[list[int], Field(min_length=1, max_length=16)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -43,43 +50,94 @@ class ModbusRead(Part):
             raise ValueError("`type: bit` and `bit: 0…15` belong together")
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise ValueError("`scale` and `offset` are finite, and scale is not 0")
+        if self.type in ("bit", "f32") and (self.equals is not None or self.invalid is not None):
+            raise ValueError("`equals` and `invalid` are raw whole numbers: not for bits or f32")
         return self
 
 
-class ModbusWrite(Part):
-    """How a value is set. fc 5: on/off are true/false; fc 6: numbers.
+class ModbusUnlock(Part):
+    """A register that must hold a magic number before the device takes the write proper."""
 
-    off null: this point is never switched off by the gateway (a gas valve is closed, never opened).
+    register_: int = Field(alias="register", ge=0, le=0xFFFF)
+    value: int = Field(ge=0, le=0xFFFF)
+
+
+class ModbusWrite(Part):
+    """How a value is set. fc 5, 15: coils, on/off are true/false; fc 6, 16, 23: registers, on/off are raw numbers.
+
+    fc 16 writes numbers of any type; fc 23 writes and reads back in one exchange.
+    off null: this point is never switched off by the gateway (a gas valve is closed, never opened; a magic number
+    such as "reset" is only ever sent). unlock: written first, in order. read_back: false for registers that take a
+    command and show something else.
     """
 
-    fc: Literal[5, 6]
+    fc: Literal[5, 6, 15, 16, 23]
     register_: int | None = Field(default=None, alias="register", ge=0, le=0xFFFF)
     coil: int | None = Field(default=None, ge=0, le=0xFFFF)
     on: bool | int = True
     off: bool | int | None = False
+    type: NumberType = "u16"
+    order: Order = "ABCD"
+    scale: float = 1.0
+    unlock: Annotated[list[ModbusUnlock], Field(max_length=8)] = []
+    read_back: bool = True
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.coil is None) == (self.fc == 5) or (self.register_ is None) == (self.fc == 6):
-            raise ValueError("fc 5 needs `coil`, fc 6 needs `register`")
-        wanted = bool if self.fc == 5 else int
+        bits = self.fc in (5, 15)
+        if (self.coil is None) == bits or (self.register_ is None) != bits:
+            raise ValueError("fc 5 and 15 need `coil`, fc 6, 16 and 23 need `register`")
+        wanted = bool if bits else int
         if type(self.on) is not wanted or (self.off is not None and type(self.off) is not wanted):
-            raise ValueError("`on` and `off` are true/false for fc 5 and numbers for fc 6")
+            raise ValueError("`on` and `off` are true/false for coils and raw numbers for registers")
+        if self.fc in (5, 6, 15) and self.type not in ("u16", "s16"):
+            raise ValueError("32-bit values need fc 16 or 23")
+        if self.scale == 0 or not math.isfinite(self.scale):
+            raise ValueError("`scale` is finite and not 0")
         return self
 
 
 class ModbusPoint(PointForm):
-    """A point of a Modbus device."""
+    """A point of a Modbus device. Without `read` it is a command: nothing shows whether it took."""
 
-    read: ModbusRead
+    read: ModbusRead | None = None
     write: ModbusWrite | None = None
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Self:
+        if self.read is None and self.write is None:
+            raise ValueError("a point has `read`, `write`, or both")
+        if self.read is None and self.write is not None and self.write.read_back:
+            raise ValueError("a point without `read` needs `read_back: false`")
+        return self
 
 
 class ModbusWire(Part):
-    """Serial settings the device leaves the factory with; the building file's link says what is in force."""
+    """Serial settings the device leaves the factory with, and what its requests must respect.
+
+    unit: the unit number it leaves the factory with; numbers above 247 are only taken for devices that say so here.
+    gap: up to this many unused registers or coils are read along to save a request (0: none, they may not exist).
+    illegal: ranges [first, last] of registers that must never be asked for. max_registers: most in one request.
+    """
 
     baudrate: int | None = Field(default=None, ge=300, le=115200)
     parity: Literal["N", "E", "O"] | None = None
+    stopbits: int | None = Field(default=None, ge=1, le=2)
+    unit: int | None = Field(default=None, ge=1, le=255)
+    gap: int = Field(default=0, ge=0, le=64)
+    illegal: Annotated[list[tuple[Register, Register]], Field(max_length=64)] = []
+    max_registers: int | None = Field(default=None, ge=2, le=125)
+
+    @field_validator("illegal", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        return [tuple(pair) if isinstance(pair, list) else pair for pair in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if any(first > last for first, last in self.illegal):
+            raise ValueError("`illegal` is [[first, last], …], first not above last")
+        return self
 
 
 class ModbusProfile(ProfileForm):

@@ -13,7 +13,7 @@ class MqttRead(Part):
     """Which message of the device carries the value.
 
     topic: suffix to the device's address; "" is the address itself, "../X" its sibling X.
-    path: dotted path in the JSON body; "" is the whole body as text.
+    path: dotted path in the JSON body; "" is the whole body as text. A number is an index into a list.
     equals: the point is true when the value is this. map: wire value (as text) → our value.
     id_prefix: the value is a hex code; it counts when it starts with the last level of the device's address.
     """
@@ -35,10 +35,15 @@ class MqttRead(Part):
 
 
 class MqttWrite(Part):
-    """What is published to set a value: the payload with ``{value}`` put in as JSON, at topic ``<address>/<topic>``."""
+    """What is published to set a value: the payload with ``{value}`` put in as JSON, at topic ``<address>/<topic>``.
+
+    true_as and false_as: words that stand for true and false instead, put in as they are (ON and OFF).
+    """
 
     topic: str
     payload: str
+    true_as: str | None = None
+    false_as: str | None = None
 
 
 class MqttPoint(PointForm):
@@ -56,12 +61,30 @@ class Availability(Part):
     online: Scalar = "online"
 
 
+class Decode(Part):
+    """Bytes inside the message that a codec of device_drivers/mqtt/codecs.py turns into values.
+
+    path: where the Base64 text is. into: where the values are put, for the points' paths. Values that the message
+    already has there (a codec on the network server) are kept.
+    """
+
+    codec: Literal["milesight"]
+    path: str = "data"
+    into: str = "object"
+
+
 class MqttWire(Part):
-    """What is common to all messages of the device: availability, and where its own id and time of a report are."""
+    """What is common to all messages of the device.
+
+    sequence and observed: where its own id and time of a report are. counter: path of a number that grows by one
+    with each report; what it skips is counted as lost. decode: bytes inside the message.
+    """
 
     availability: Availability | None = None
     sequence: str | None = None
     observed: str | None = None
+    counter: str | None = None
+    decode: Decode | None = None
 
 
 class MqttProfile(ProfileForm):

@@ -134,7 +134,8 @@ def build_devices(
         if not _link_known(tree.near("link"), kinds, report):
             continue
         kind = kinds[form.link]
-        address = _address(tree.near("address"), kind, report)
+        own = profile.wire.get("unit") if profile is not None else None
+        address = _address(tree.near("address"), kind, report, own)
         if address is not None:
             _note_address(taken, form.link, address, tree.near("address"), report)
         if profile is None or address is None or not kind:
@@ -163,13 +164,18 @@ def _link_known(tree: Tree, kinds: Mapping[str, str], report: Report) -> bool:
     return False
 
 
-def _address(tree: Tree, kind: str, report: Report) -> str | None:
-    """The address in its one right spelling; None after a finding. An unknown kind of link takes any."""
+def _address(tree: Tree, kind: str, report: Report, own: int | None = None) -> str | None:
+    """The address in its one right spelling; None after a finding. An unknown kind of link takes any.
+
+    own: the number a device leaves the factory with; above 247 only such a device is believed.
+    """
     text = tree.text or str(tree.value)
     spelling = SPELLINGS.get(FAMILIES.get(kind, ""))
     if spelling is None:
         return text
     shown = spelling.spell(text)
+    if shown is None and own is not None and text == str(own):
+        shown = text
     if shown is None:
         report.error(tree.file, tree.line, tree.column, "bad-value", spelling.text, value=text)
     return shown

@@ -95,20 +95,27 @@ def _device(profile: Profile) -> str:
 
 def _where(profile: Profile, point: Point) -> str:
     read = point.read
-    if profile.link == "modbus":
+    if not read:
+        text = "a command, nothing is read"
+    elif profile.link == "modbus":
         number = f"coil {read['coil']}" if "coil" in read else f"register {read['register']}"
         bit = f" bit {read['bit']}" if "bit" in read else ""
         scale = f" × {read['scale']:g}" if read["scale"] != 1 else ""
         kind = "" if read["type"] == "bit" else f" {read['type']}"
         text = f"function {read['fc']}, {number}{bit}{kind}{scale}{', inverted' if read['invert'] else ''}"
+        text += f" = {read['equals']}" if "equals" in read else ""
     elif profile.link == "mqtt":
         wanted = f" = `{json.dumps(read['equals'])}`" if "equals" in read else ""
+        words = ", ".join(f"{word} is {json.dumps(value)}" for word, value in read.get("map", {}).items())
+        wanted += f" ({words})" if words else ""
         topic = f"`{read['topic']}` " if read["topic"] else ""
         text = f"{topic}`{read['path']}`{wanted}"
-    else:
+    elif "keys" in read:
         text = "key bits " + ", ".join(str(k) for k in read["keys"])
+    else:
+        text = ", ".join(f"{name} {value}" for name, value in read.items() if value not in (False, 1.0))
     extra = [word for word, on in (("an event", point.momentary), ("can be set", point.writable)) if on]
-    if profile.wire["points"][point.key].get("write", {"off": False}).get("off") is None:
+    if profile.wire["points"][point.key].get("write", {}).get("off", False) is None:
         extra[-1] = "can be switched on only"
     return ", ".join([text, *extra])
 

@@ -42,9 +42,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
-    """Not now; the dispatcher decides when."""
+    """Not now; the dispatcher decides when. disagrees: it was written, and reads back as something else."""
 
     why: str
+    disagrees: bool = False
 
 
 @dataclass(frozen=True, slots=True)

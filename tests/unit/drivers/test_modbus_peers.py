@@ -182,7 +182,8 @@ async def test_a_relay_board(tmp_path: Path, kit: Kit, monkeypatch: pytest.Monke
 
 async def test_probe_finds_who_answers(tmp_path: Path, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("device_drivers.modbus.wire.QUIET_AFTER_FAULT_S", 0.001)
-    monkeypatch.setattr("device_drivers.modbus.driver._SCAN_REPLY_S", 0.005)
+    monkeypatch.setattr("device_drivers.modbus.scan.PING_S_MAX", 0.005)
+    monkeypatch.setattr("device_drivers.modbus.scan.PING_S_MIN", 0.005)
 
     class Two(RtuRig):
         def received(self, data: bytes) -> None:
