@@ -35,7 +35,9 @@ class Bridge:
                 uplink.offer(entry.events)
 
     async def run(self) -> None:
-        """Run every uplink until cancelled."""
+        """Run every uplink until cancelled, also when there is none: a building may stand alone."""
+        if not self._uplinks:
+            await asyncio.Event().wait()
         async with asyncio.TaskGroup() as tasks:
             for uplink in self._uplinks:
                 tasks.create_task(uplink.run(), name=type(uplink).__name__)
