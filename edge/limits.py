@@ -28,8 +28,8 @@ CLEAR_GOOD_READINGS = 2
 PRESS_DEBOUNCE_S = 0.5
 """A transmitter repeats its code while pressed; within this it is one press."""
 
-RECEIPT_WAIT_S = 30.0
-"""Trigger (a) of the gateway's ladder: no receipt of the duty room."""
+RECEIPT_WAIT_S = 28.0
+"""Trigger (a) of the gateway's ladder: no receipt of the duty room. The rest to 30 s is the telling."""
 ACK_WAIT_S = {1: 60.0, 2: 180.0}
 """Trigger (b): no acknowledgement by a named person, per priority. Lower priorities are not told by the gateway."""
 UNHEARD_WAIT_S = 30.0

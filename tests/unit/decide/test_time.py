@@ -81,8 +81,8 @@ def test_a_link_that_keeps_falling_is_down() -> None:
 @pytest.mark.parametrize(
     ("rang_for_s", "receipted", "unheard_for_s", "reason"),
     [
-        (29, False, None, None),
-        (30, False, None, LadderReason.NO_RECEIPT),
+        (27, False, None, None),
+        (28, False, None, LadderReason.NO_RECEIPT),
         (59, True, None, None),
         (60, True, None, LadderReason.NO_ACKNOWLEDGE),
         (0, True, 29, None),
