@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -58,6 +59,7 @@ def run_gateway(config: Path) -> int:
         for finding in fault.findings:
             print(finding_line(finding))
         return 1
+    os.umask(0o077)  # Whatever is written from here on may hold names and places of people.
     try:
         lock = DataDirLock(building.gateway.data_dir)
     except DataDirLocked as fault:
@@ -303,7 +305,10 @@ def _logging() -> None:
     """Short lines on standard error, for people and for the system's journal."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Plain tracebacks: the default prints local variables, and some of them are secrets.
+    lines = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso"), lines],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
