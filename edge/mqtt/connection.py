@@ -1,4 +1,4 @@
-"""One TCP connection to an MQTT broker on asyncio, by paho-mqtt without its thread.
+"""One TCP connection to an MQTT broker: an asyncio protocol over the packets of packets.py.
 
 A connection is made once, used, lost and thrown away: nothing of an old one can leak into the next.
 """
@@ -6,18 +6,14 @@ A connection is made once, used, lost and thrown away: nothing of an old one can
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edge import limits
 from edge.errors import Denied, Unreachable
-from edge.mqtt.dial import WINDOW_DEFAULT, WINDOW_MAX, Received, drop
+from edge.mqtt import dial, packets
+from edge.mqtt.backlog import Backlog
+from edge.mqtt.dial import Identity, Received
+from edge.mqtt.packets import PUBACK, SUBACK, Ack, ConnAck, Control, Hello, Malformed, Parser, Publish, reason_words
 
 HANDSHAKE_S = 5.0
 """CONNACK, and then SUBACK: a broker that needs longer is no use for alarms."""
@@ -29,95 +25,69 @@ MISC_S = 1.0
 """How often the keepalive is looked at."""
 FILTERS_PER_SUBSCRIBE = 100
 """Topic filters in one SUBSCRIBE: stays far below a broker's packet limit of 64 kB."""
-BACKLOG_QUIET_S = 0.25
-"""A backlog refills the window within a round trip; when it did not for this long, it is over."""
-BACKLOG_WINDOW_MIN = 10
-"""Fewer messages than this before SUBACK were the whole backlog: no broker has a smaller window."""
+WINDOW_DEFAULT, WINDOW_MAX = 20, limits.OUTBOX_WINDOW
+"""Publications in flight: what mosquitto takes from a client unless it says more."""
 
 BUSY = frozenset({0x80, 0x83, 0x97})
 """Reasons of a PUBACK that may pass: unspecified, implementation specific, quota."""
 _DENIED = frozenset({0x85, 0x86, 0x87, 0x8A, 0x8C})
 _UNSUPPORTED_PROTOCOL = 0x84
+FAILURE = 0x80
 
 
 class OldProtocol(Exception):
     """The broker speaks no MQTT 5."""
 
 
-class Backlog:
-    """Tells messages that waited in the broker's queue from live ones.
-
-    All before SUBACK waited. After it the backlog goes on for as long as the broker keeps its window towards us full.
-    """
-
-    def __init__(self, resumed: bool) -> None:
-        self._on = resumed
-        self._window: int | None = None
-        self._below_since: float | None = None
-
-    def arrived(self, outstanding: int, now_s: float) -> bool:
-        """True when the message that makes ``outstanding`` unacknowledged ones came out of the queue."""
-        if not self._on or self._window is None:
-            return self._on
-        if self._below_since is not None and now_s - self._below_since > BACKLOG_QUIET_S:
-            self._on = False
-        elif outstanding >= self._window:
-            self._below_since = None
-        return self._on
-
-    def acked(self, outstanding: int, now_s: float) -> None:
-        """``outstanding`` messages are left unacknowledged."""
-        if self._window is not None and self._below_since is None and outstanding < self._window:
-            self._below_since = now_s
-
-    def subscribed(self, outstanding: int) -> None:
-        """SUBACK is here."""
-        self._window = outstanding
-        self._on = self._on and outstanding >= BACKLOG_WINDOW_MIN
-
-
-class Connection:
-    """One TCP connection to a broker: from CONNECT until it is lost, never reused."""
+class Connection(asyncio.Protocol):
+    """From CONNECT until it is lost, never reused. Event loop thread only."""
 
     def __init__(
         self,
-        client: paho.Client,
         epoch: int,
         *,
+        mqtt5: bool,
         deliver: Callable[[Received], None],
         count: Callable[[str], None],
         ended: Callable[[], None],
     ) -> None:
-        self.client = client
         self.epoch = epoch
         self.lost: str | None = None
         self.answered = False
         self.session_present = False
+        self.denied: list[str] = []
         self.unacked: set[int] = set()
         self.backlog = Backlog(False)
-        self.window = asyncio.Semaphore(WINDOW_DEFAULT)
-        self._loop = asyncio.get_running_loop()
-        self._deliver, self._count, self._ended = deliver, count, ended
-        self._sock: Any = client.socket()
-        self._timer: asyncio.TimerHandle | None = None
-        self._paused = False
-        self._connected: asyncio.Future[None] = self._loop.create_future()
-        self._published: dict[int, asyncio.Future[ReasonCode]] = {}
-        self._subscribing: dict[int, Sequence[str]] = {}
-        self.denied: list[str] = []
-        self._answers = 0
         self.ready = asyncio.Event()
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_message, client.on_publish = self._on_message, self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.on_socket_register_write = self._on_want_write
-        client.on_socket_unregister_write = self._on_written
-        client.on_socket_close = self._on_socket_close
+        self._mqtt5 = mqtt5
+        self._parser = Parser(mqtt5=mqtt5)
+        self._deliver, self._count, self._ended = deliver, count, ended
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._window = asyncio.Semaphore(WINDOW_DEFAULT)
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._published: dict[int, asyncio.Future[int]] = {}
+        self._subscribing: dict[int, Sequence[str]] = {}
+        self._out = bytearray()
+        self._flushing = False
+        self._paused = False
+        self._mid = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_s = self._sent_s = self._loop.time()
 
-    async def handshake(self, patience_s: float) -> None:
-        """Send CONNECT on the dialled socket and wait for CONNACK. Raises Unreachable, Denied, OldProtocol."""
-        self._loop.add_reader(self._sock, self._readable)
-        self._loop.add_writer(self._sock, self._writable)
+    async def handshake(self, identity: Identity, patience_s: float) -> None:
+        """Send CONNECT on the dialled transport and wait for CONNACK. Raises Unreachable, Denied, OldProtocol."""
+        will = identity.will
+        hello = Hello(
+            identity.client_id,
+            identity.username,
+            identity.password,
+            None if will is None else (will.topic, will.payload, will.qos, will.retain),
+            dial.KEEPALIVE_S,
+            identity.session_expiry_s,
+            limits.RECEIVE_MAXIMUM,
+        )
+        self._send(packets.connect(hello, mqtt5=self._mqtt5))
         self._timer = self._loop.call_later(MISC_S, self._misc)
         try:
             async with asyncio.timeout(patience_s):
@@ -129,22 +99,22 @@ class Connection:
         """Send SUBSCRIBE in portions; ``ready`` is set when all are answered."""
         for at in range(0, len(subscriptions), FILTERS_PER_SUBSCRIBE):
             portion = list(subscriptions[at : at + FILTERS_PER_SUBSCRIBE])
-            code, mid = self.client.subscribe(portion)
-            if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
-                raise Unreachable("the broker closed the connection at SUBSCRIBE")
-            self._subscribing[mid] = [topic for topic, _ in portion]
+            mid = self._next_mid()
+            self._subscribing[mid] = [name for name, _ in portion]
+            self._send(packets.subscribe(mid, portion, mqtt5=self._mqtt5))
         self._check_subscribed()
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> ReasonCode:
-        """One publication; returns the broker's reason (QoS 0: when it was written). Raises Unreachable."""
-        async with self.window:
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+        """One publication; returns the broker's reason (QoS 0: when it was handed over). Raises Unreachable."""
+        async with self._window:
             if self.lost is not None:
                 raise Unreachable(self.lost)
-            info = self.client.publish(topic, payload, qos, retain)
-            if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-                raise Unreachable(f"not sent: {paho.error_string(info.rc)}")
-            answer: asyncio.Future[ReasonCode] = self._loop.create_future()
-            self._published[info.mid] = answer
+            mid = self._next_mid() if qos else 0
+            self._send(packets.publish(topic, payload, qos, retain, mid, mqtt5=self._mqtt5))
+            if not qos:
+                return 0
+            answer: asyncio.Future[int] = self._loop.create_future()
+            self._published[mid] = answer
             try:
                 async with asyncio.timeout(PUBACK_S):
                     return await answer
@@ -152,29 +122,38 @@ class Connection:
                 self.end(f"no PUBACK in {PUBACK_S:.0f} s")
                 raise Unreachable(f"no PUBACK in {PUBACK_S:.0f} s") from late
             finally:
-                self._published.pop(info.mid, None)
+                self._published.pop(mid, None)
+
+    def ack(self, mid: int) -> None:
+        """PUBACK, once."""
+        if mid in self.unacked and self.lost is None:
+            self.unacked.discard(mid)
+            self._send(packets.puback(mid))
+            if self.backlog.on:
+                self.backlog.acked(len(self.unacked), self._loop.time())
 
     def pause(self) -> None:
-        """Stop reading the socket. A pause beyond the keepalive ends the connection; the broker keeps the rest."""
-        if not self._paused and self.lost is None:
+        """Stop reading the socket; the broker keeps the rest."""
+        if not self._paused and self.lost is None and self._transport is not None:
             self._paused = True
-            self._loop.remove_reader(self._sock)
+            self._transport.pause_reading()
             # Whoever waits for SUBACK must first take what waited in the broker.
             self.ready.set()
 
     def resume(self) -> None:
         """Read the socket again."""
-        if self._paused and self.lost is None:
+        if self._paused and self.lost is None and self._transport is not None:
             self._paused = False
-            self._loop.add_reader(self._sock, self._readable)
-            self._loop.call_soon(self._readable)
+            self._heard_s = self._loop.time()
+            self._transport.resume_reading()
+            # What was read but not looked at comes first.
+            self._loop.call_soon(self.data_received, b"")
 
     def farewell(self) -> None:
         """DISCONNECT, as far as the socket takes it at once; the broker then publishes no will."""
-        if self.lost is None:
-            self.client.on_disconnect = None
-            self.client.disconnect()
-            self._guard(self.client.loop_write)
+        if self.lost is None and self._transport is not None:
+            self._send(packets.FAREWELL)
+            self._flush()
 
     def end(self, why: str) -> None:
         """The connection is over; everybody who waits for it learns why. Safe twice."""
@@ -183,9 +162,6 @@ class Connection:
         self.lost = why
         if self._timer is not None:
             self._timer.cancel()
-        self.client.on_socket_register_write = self.client.on_socket_unregister_write = None
-        self.client.on_socket_close = None
-        self._forget_socket()
         for answer in self._published.values():
             if not answer.done():
                 answer.set_exception(Unreachable(why))
@@ -194,132 +170,119 @@ class Connection:
             # Nobody may be waiting for it any more; then it must not complain when it is collected.
             self._connected.exception()
         self.ready.set()
-        drop(self.client)
+        if self._transport is not None:
+            # What is written is still sent (a farewell); a peer that takes nothing is cut off.
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
         self._ended()
 
-    def _forget_socket(self) -> None:
-        if self._sock is not None and self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
+    # asyncio.Protocol
 
-    def _readable(self) -> None:
-        """Let paho take packets until the socket is empty, the queue full or 64 are done (others want the loop too)."""
-        for _ in range(64):
-            if self._paused or self.lost is not None:
-                return
-            before = self._answers
-            self._guard(self.client.loop_read)
-            if self._answers == before and not self._tls_pending():
-                return
-        self._loop.call_soon(self._readable)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.lost is not None:
+            transport.abort()
 
-    def _tls_pending(self) -> bool:
-        """Decrypted bytes inside the TLS layer do not make the socket readable."""
-        return self.lost is None and isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self.end(f"connection lost: {exc}" if exc is not None else "the broker closed the connection")
 
-    def _writable(self) -> None:
-        self._guard(self.client.loop_write)
-
-    def _misc(self) -> None:
-        self._guard(self.client.loop_misc)
-        if self.lost is None:
-            self._timer = self._loop.call_later(MISC_S, self._misc)
-
-    def _guard(self, step: Callable[[], MQTTErrorCode]) -> None:
-        """Whatever paho cannot decode ends the connection, visibly; a broker's bytes must not stop the process."""
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the broker; what MQTT does not allow ends the connection, visibly. The rest waits at a pause."""
+        self._heard_s = self._loop.time()
+        stream = self._parser.feed(data)
         try:
-            code = step()
-        except Exception as fault:  # noqa: BLE001
-            self.end(f"the broker sent what MQTT does not allow: {fault!r}")
-            return
-        if code not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
-            self.end(paho.error_string(code))
+            while not self._paused and self.lost is None and (packet := next(stream, None)) is not None:
+                if type(packet) is Publish:
+                    self._message(packet)
+                else:
+                    self._answer(packet)
+        except Malformed as fault:
+            self.end(f"the broker sent what MQTT does not allow: {fault}")
+        finally:
+            stream.close()
 
-    def _on_want_write(self, _client: paho.Client, _userdata: Any, sock: Any) -> None:
-        if sock.fileno() >= 0:
-            self._loop.add_writer(sock, self._writable)
+    # Inside
 
-    def _on_written(self, _client: paho.Client, _userdata: Any, sock: Any) -> None:
-        if sock.fileno() >= 0:
-            self._loop.remove_writer(sock)
-
-    def _on_socket_close(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
-        self._forget_socket()
-
-    def _on_connect(
-        self,
-        _client: paho.Client,
-        _userdata: Any,
-        flags: paho.ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        self.answered = True
-        if self._connected.done():
-            return
-        if reason.value == _UNSUPPORTED_PROTOCOL:
-            self._connected.set_exception(OldProtocol())
-        elif reason.value in _DENIED:
-            self._connected.set_exception(Denied(f"the broker refuses us: {reason}"))
-        elif reason.is_failure:
-            self._connected.set_exception(Unreachable(f"the broker refuses the connection: {reason}"))
-        else:
-            self.session_present = bool(flags.session_present)
-            self.backlog = Backlog(self.session_present)
-            self.window = asyncio.Semaphore(min(WINDOW_MAX, getattr(properties, "ReceiveMaximum", WINDOW_DEFAULT)))
-            self._connected.set_result(None)
-
-    def _on_disconnect(
-        self,
-        _client: paho.Client,
-        _userdata: Any,
-        flags: paho.DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        by = "the broker ended the connection" if flags.is_disconnect_packet_from_server else "connection lost"
-        self.end(f"{by}: {reason}")
-
-    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        self._answers += 1
-        mid = message.mid if message.qos else 0
+    def _message(self, message: Publish) -> None:
+        mid = message.mid
         if mid:
             self.unacked.add(mid)
-        queued = self.backlog.arrived(len(self.unacked), self._loop.time())
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        if not topic or len(message.payload) > limits.PAYLOAD_BYTES_MAX:
+        queued = self.backlog.on and self.backlog.arrived(len(self.unacked), self._heard_s)
+        topic, payload = message.topic, message.payload
+        if not topic or len(payload) > limits.PAYLOAD_BYTES_MAX:
             self._count("oversize" if topic else "bad_topic")
             self.ack(mid)
             return
-        self._deliver(
-            Received(topic, bytes(message.payload), message.qos, message.retain, message.dup, queued, mid, self.epoch)
-        )
+        self._deliver(Received(topic, payload, message.qos, message.retain, message.dup, queued, mid, self.epoch))
 
-    def ack(self, mid: int) -> None:
-        """PUBACK, once."""
-        if mid in self.unacked and self.lost is None:
-            self.unacked.discard(mid)
-            self.client.ack(mid, 1)
-            self.backlog.acked(len(self.unacked), self._loop.time())
+    def _answer(self, packet: packets.Packet) -> None:
+        if isinstance(packet, ConnAck):
+            self._greeted(packet)
+        elif isinstance(packet, Ack) and packet.kind == PUBACK:
+            answer = self._published.get(packet.mid)
+            if answer is not None and not answer.done():
+                answer.set_result(packet.reasons[0])
+        elif isinstance(packet, Ack) and packet.kind == SUBACK:
+            names = self._subscribing.pop(packet.mid, ())
+            pairs = zip(names, packet.reasons, strict=False)
+            self.denied += [name for name, reason in pairs if reason >= FAILURE]
+            self._check_subscribed()
+        elif isinstance(packet, Control) and packet.kind == packets.DISCONNECT:
+            self.end(f"the broker ended the connection: {reason_words(packet.reason)}")
 
-    def _on_publish(
-        self, _client: paho.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties
-    ) -> None:
-        answer = self._published.get(mid)
-        if answer is not None and not answer.done():
-            answer.set_result(reason)
-
-    def _on_subscribe(
-        self, _client: paho.Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
-    ) -> None:
-        topics = self._subscribing.pop(mid, ())
-        self.denied += [topic for topic, reason in zip(topics, reasons, strict=False) if reason.is_failure]
-        self._check_subscribed()
+    def _greeted(self, packet: ConnAck) -> None:
+        self.answered = True
+        if self._connected.done():
+            return
+        if packet.reason == _UNSUPPORTED_PROTOCOL:
+            self._connected.set_exception(OldProtocol())
+        elif packet.reason in _DENIED:
+            self._connected.set_exception(Denied(f"the broker refuses us: {reason_words(packet.reason)}"))
+        elif packet.reason >= FAILURE:
+            words = reason_words(packet.reason)
+            self._connected.set_exception(Unreachable(f"the broker refuses the connection: {words}"))
+        else:
+            self.session_present = packet.session_present
+            self.backlog = Backlog(packet.session_present)
+            self._window = asyncio.Semaphore(min(WINDOW_MAX, packet.window or WINDOW_DEFAULT))
+            self._connected.set_result(None)
 
     def _check_subscribed(self) -> None:
         if not self._subscribing and self.lost is None:
             self.backlog.subscribed(len(self.unacked))
             self.ready.set()
+
+    def _next_mid(self) -> int:
+        while True:
+            self._mid = self._mid % 0xFFFF + 1
+            if self._mid not in self._published and self._mid not in self._subscribing:
+                return self._mid
+
+    def _send(self, packet: bytes) -> None:
+        """Gather what one turn of the loop wants to say: one system call instead of one per acknowledgement."""
+        self._out += packet
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(bytes(self._out))
+            self._sent_s = self._loop.time()
+        self._out.clear()
+
+    def _misc(self) -> None:
+        """Keepalive: ping when we were quiet, give up when the broker was. A pause is our own silence, not its."""
+        now_s = self._loop.time()
+        if not self._paused and now_s - self._heard_s > 2 * dial.KEEPALIVE_S:
+            self.end(f"nothing heard for {2 * dial.KEEPALIVE_S} s (keepalive)")
+            return
+        if now_s - min(self._sent_s, self._heard_s) >= dial.KEEPALIVE_S - 2 * MISC_S:
+            self._send(packets.PINGREQ)
+        self._timer = self._loop.call_later(MISC_S, self._misc)

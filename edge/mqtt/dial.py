@@ -1,4 +1,4 @@
-"""Who we are to a broker, where it listens, and the one connected socket with a paho client on it."""
+"""Who we are to a broker, where it listens, and the one connected socket to it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,18 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
-from edge import limits
 from edge.errors import Denied, Unreachable
+from edge.mqtt.tls import Tls, plain
 
 KEEPALIVE_S = 20
 """A half-open connection is found after at most twice this."""
 DIAL_S = 4.0
 """Resolve, connect and TLS handshake; below the 5 s a shutdown may take."""
-PACKET_BYTES_MAX = 4 * 1024 * 1024
-"""What an MQTT 5 broker may send us at all; between this and PAYLOAD_BYTES_MAX a payload is counted and dropped."""
-WINDOW_DEFAULT, WINDOW_MAX = 20, limits.OUTBOX_WINDOW
-"""Publications in flight: what mosquitto takes from a client unless it says more."""
+
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
 class Received(NamedTuple):
@@ -71,7 +63,7 @@ class Identity:
     password: str | None = field(repr=False)
     will: Will | None
     session_expiry_s: int
-    ca: Path | None
+    tls: Tls
 
 
 def parse_url(url: str) -> Broker:
@@ -83,85 +75,79 @@ def parse_url(url: str) -> Broker:
     return Broker(url, parts.hostname, parts.port or (8883 if tls else 1883), tls)
 
 
-async def dial(broker: Broker, identity: Identity, *, mqtt5: bool) -> paho.Client:
-    """Resolve, connect and TLS handshake, in a thread of its own: they block. Raises Unreachable, Denied.
+async def dial(broker: Broker, identity: Identity, protocol: asyncio.Protocol) -> None:
+    """Resolve, connect and TLS handshake; the protocol then has its transport. Raises Unreachable, Denied."""
+    context = tls_context(identity) if broker.tls else None
+    try:
+        async with asyncio.timeout(DIAL_S):
+            sock = await _connected(await _resolve(broker))
+            try:
+                await asyncio.get_running_loop().create_connection(
+                    lambda: protocol, sock=sock, ssl=context, server_hostname=broker.host if context else None
+                )
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError as late:
+        raise Unreachable(f"no connection in {DIAL_S:.0f} s") from late
+    except ssl.SSLCertVerificationError as fault:
+        raise Denied(f"the broker's certificate is not trusted: {fault.verify_message}") from fault
+    except OSError as fault:
+        raise Unreachable(fault.strerror or str(fault)) from fault
+
+
+def tls_context(identity: Identity) -> ssl.SSLContext:
+    """Trust the site's own authority when one is given, else the system's."""
+    return ssl.create_default_context(cafile=None if identity.ca is None else str(identity.ca))
+
+
+async def _connected(addresses: list[Address]) -> socket.socket:
+    """A socket connected to the first address that answers. Raises OSError of the last."""
+    last: OSError = OSError("the name has no address")
+    for family, kind, number, _, address in addresses:
+        sock = socket.socket(family, kind, number)
+        try:
+            sock.setblocking(False)
+            # Without it alarms wait for the acknowledgement of the packet before: 42 ms instead of 1.6.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as fault:
+            sock.close()
+            last = fault
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise last
+
+
+async def _resolve(broker: Broker) -> list[Address]:
+    """The broker's addresses. Raises OSError.
 
     The thread is a daemon outside of asyncio's pool: a name server that hangs must not hold up the end of the process.
     """
     loop = asyncio.get_running_loop()
-    dialled: asyncio.Future[paho.Client] = loop.create_future()
+    resolved: asyncio.Future[list[Address]] = loop.create_future()
 
-    def settle(client: paho.Client | None, fault: Exception | None) -> None:
-        if dialled.done():
-            drop(client)
-        elif client is None:
-            dialled.set_exception(fault or RuntimeError("neither connection nor fault"))
+    def settle(found: list[Address] | OSError) -> None:
+        if resolved.done():
+            return
+        if isinstance(found, OSError):
+            resolved.set_exception(found)
         else:
-            dialled.set_result(client)
+            resolved.set_result(found)
 
     def work() -> None:
-        client: paho.Client | None = None
-        fault: Exception | None = None
+        found: list[Address] | OSError
         try:
-            client = _connect(broker, identity, mqtt5)
-        except Exception as error:  # noqa: BLE001
-            # Whatever it is, it is raised again in the event loop.
-            fault = error
+            found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)  # type: ignore[assignment]
+        except OSError as fault:
+            found = fault
         try:
-            loop.call_soon_threadsafe(settle, client, fault)
+            loop.call_soon_threadsafe(settle, found)
         except RuntimeError:
-            # The event loop is closed, nobody waits any more.
-            drop(client)
+            return  # The event loop is closed, nobody waits any more.
 
-    threading.Thread(target=work, name="mqtt-dial", daemon=True).start()
-    try:
-        async with asyncio.timeout(DIAL_S):
-            return await dialled
-    except TimeoutError as late:
-        raise Unreachable(f"no connection in {DIAL_S:.0f} s") from late
-    except ssl.SSLCertVerificationError as fault:
-        raise Denied(f"the broker's certificate is not trusted: {fault}") from fault
-    except OSError as fault:
-        raise Unreachable(str(fault)) from fault
-
-
-def _connect(broker: Broker, identity: Identity, mqtt5: bool) -> paho.Client:
-    """A client with a connected socket and CONNECT waiting to be written. Blocks."""
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=identity.client_id,
-        clean_session=None if mqtt5 else False,
-        protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    # With this callback set paho leaves writing to us; CONNECT waits until the event loop has the socket.
-    client.on_socket_register_write = lambda *_: None
-    client.max_inflight_messages_set(WINDOW_MAX)
-    client.connect_timeout = DIAL_S
-    client.username_pw_set(identity.username, identity.password)
-    if identity.will is not None:
-        client.will_set(identity.will.topic, identity.will.payload, identity.will.qos, identity.will.retain)
-    if broker.tls:
-        client.tls_set_context(ssl.create_default_context(cafile=None if identity.ca is None else str(identity.ca)))
-    if mqtt5:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = identity.session_expiry_s
-        properties.ReceiveMaximum = limits.RECEIVE_MAXIMUM
-        properties.MaximumPacketSize = PACKET_BYTES_MAX
-        client.connect(broker.host, broker.port, KEEPALIVE_S, clean_start=False, properties=properties)
-    else:
-        client.connect(broker.host, broker.port, KEEPALIVE_S)
-    sock = client.socket()
-    if sock is None:
-        raise ConnectionError("the connection was lost at once")
-    if isinstance(sock, socket.socket):
-        # Without it alarms wait for the acknowledgement of the packet before: 42 ms instead of 1.6.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return client
-
-
-def drop(client: paho.Client | None) -> None:
-    """Close the socket under a client, without a farewell. Safe twice."""
-    if client is not None and (sock := client.socket()) is not None:
-        sock.close()
+    threading.Thread(target=work, name="mqtt-resolve", daemon=True).start()
+    return await resolved

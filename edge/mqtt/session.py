@@ -14,8 +14,9 @@ from pathlib import Path
 
 from edge import limits
 from edge.errors import Denied, LinkError, Unreachable
-from edge.mqtt.connection import BUSY, HANDSHAKE_S, TRIAL_S, Connection, OldProtocol
+from edge.mqtt.connection import BUSY, FAILURE, HANDSHAKE_S, TRIAL_S, Connection, OldProtocol
 from edge.mqtt.dial import Broker, Identity, Received, Will, dial, parse_url
+from edge.mqtt.packets import reason_words
 
 
 class MqttSession:
@@ -128,10 +129,10 @@ class MqttSession:
         if self._connection is None:
             raise Unreachable("not open")
         reason = await self._connection.publish(topic, payload, qos, retain)
-        if reason.value in BUSY:
-            raise Unreachable(f"{topic}: {reason}")
-        if reason.is_failure:
-            raise Denied(f"{topic}: {reason}")
+        if reason in BUSY:
+            raise Unreachable(f"{topic}: {reason_words(reason)}")
+        if reason >= FAILURE:
+            raise Denied(f"{topic}: {reason_words(reason)}")
 
     async def close(self) -> None:
         """DISCONNECT (no will is sent) and let go. Safe always; the broker keeps the session until it expires."""
@@ -177,13 +178,15 @@ class MqttSession:
 
     async def _connect(self, broker: Broker, *, mqtt5: bool) -> Connection:
         """TCP, CONNECT, CONNACK. A broker that never spoke MQTT 5 and has no answer to it is taken for an old one."""
-        client = await dial(broker, self._identity, mqtt5=mqtt5)
         self._epoch += 1
-        connection = Connection(client, self._epoch, deliver=self._deliver, count=self._count, ended=self._arrived.set)
+        connection = Connection(
+            self._epoch, mqtt5=mqtt5, deliver=self._deliver, count=self._count, ended=self._arrived.set
+        )
+        await dial(broker, self._identity, connection)
         self._connection = connection
         trial = mqtt5 and broker.url not in self._speaks_5
         try:
-            await connection.handshake(TRIAL_S if trial else HANDSHAKE_S)
+            await connection.handshake(self._identity, TRIAL_S if trial else HANDSHAKE_S)
         except Unreachable as fault:
             connection.end("no answer")
             if trial and not connection.answered:
