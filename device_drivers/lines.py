@@ -7,6 +7,8 @@ import errno
 import os
 import socket
 import termios
+from collections.abc import Mapping
+from typing import Any
 
 import serial
 
@@ -204,3 +206,14 @@ class TcpLine(Line, asyncio.Protocol):
     def _shut(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+async def open_line(options: Mapping[str, Any], baudrate: int, parity: str = "N") -> Line:
+    """The serial port of a link's options, or its TCP converter (``tcp: HOST:PORT``). Raises Unreachable, Denied."""
+    if options.get("tcp"):
+        host, _, port = str(options["tcp"]).rpartition(":")
+        return await TcpLine.open(host.strip("[]"), int(port))
+    speed = int(options.get("baudrate", baudrate))
+    return await SerialLine.open(
+        str(options["port"]), speed, str(options.get("parity", parity)), float(options.get("stopbits", 1))
+    )

@@ -14,6 +14,7 @@ KINDS = {
     "modbus-tcp": "device_drivers.modbus",
     "mqtt": "device_drivers.mqtt",
     "rf433": "device_drivers.serial",
+    "gbt26875-server": "device_drivers.gbt26875",
 }
 """Kind of a link → package with ``create``. Imported only when a building uses it: memory is for what is there."""
 

@@ -7,6 +7,7 @@ LinliError
 ├── JournalDamaged     a journal file failed its checks
 └── LinkError          what a driver may raise, and nothing else
     ├── Unreachable    the link is not there: retry
+    │   └── NobodyCalls    we listen and the far end has not called: listen again at once
     ├── Garbled        bytes that make no sense: count, keep the link
     ├── Denied         credentials or rights: call a person
     └── WrongDevice    something else answers at this address: stop, call a person
@@ -65,6 +66,10 @@ class LinkError(LinliError):
 
 class Unreachable(LinkError):
     """The link is not there (port missing, connection refused or lost)."""
+
+
+class NobodyCalls(Unreachable):
+    """We listen, and the far end, which calls by itself, has not. Waiting before the next attempt would refuse it."""
 
 
 class Garbled(LinkError):

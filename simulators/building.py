@@ -37,6 +37,7 @@ class Health(StrEnum):
     OTHER_ID = "other-id"
     BAD_CRC = "bad-crc"
     BABBLE = "babble"
+    DOUBLED = "doubled"
 
 
 class Fact(NamedTuple):

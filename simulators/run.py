@@ -16,6 +16,7 @@ from edge.config.secret import Secret
 from edge.errors import ConfigError
 from edge.model import Device, Value
 from simulators.building import LINK, Fact, GroundTruth
+from simulators.devices.families import FAMILIES, FarEnd
 from simulators.devices.modbus_lines import RtuBus, TcpHost
 from simulators.devices.modbus_unit import ModbusUnit
 from simulators.devices.mqtt_fleet import Account, Broker, MqttFleet
@@ -37,23 +38,6 @@ class SimulatedLink(Protocol):
     def kind(self) -> str: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
-
-
-class Line(Protocol):
-    """One simulated link."""
-
-    @property
-    def where(self) -> str:
-        """What a person or a gateway connects to."""
-        ...
-
-    async def open(self) -> None:
-        """Be there. Raises PortRefused."""
-        ...
-
-    async def close(self) -> None:
-        """Be gone. Safe twice."""
-        ...
 
 
 def account_of(options: Mapping[str, object]) -> Account:
@@ -83,7 +67,7 @@ class SimulatedBuilding:
         self.links = {link.id: link for link in links}
         self.truth = GroundTruth(devices, list(self.links), resting, seed, lambda: time.time_ns() // 1_000_000)
         self.player = ScriptPlayer(self.truth, {link.id: link.kind for link in links}, seed)
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, FarEnd] = {}
         for n, link in enumerate(links):
             mine = [d for d in devices if d.link == link.id]
             self.lines[link.id] = self._line(link, mine, seed + n)
@@ -98,7 +82,7 @@ class SimulatedBuilding:
         resting = {name: profile.simulate for name, profile in building.profiles.items()}
         return cls(building.links, building.devices, resting, seed)
 
-    def _line(self, link: SimulatedLink, devices: Sequence[Device], seed: int) -> Line:
+    def _line(self, link: SimulatedLink, devices: Sequence[Device], seed: int) -> FarEnd:
         options = link.options
         if link.kind == "mqtt":
             first = options["url"] if isinstance(options["url"], str) else options["url"][0]
@@ -106,6 +90,8 @@ class SimulatedBuilding:
             return MqttFleet(link.id, broker, devices, self.truth, seed)
         if link.kind == "rf433":
             return RfReceiver(Path(str(options["port"])), devices, self.truth, seed)
+        if link.kind in FAMILIES:
+            return FAMILIES[link.kind](options, devices, self.truth, seed)
         units = {unit.unit: unit for unit in (ModbusUnit(d, self.truth) for d in devices)}
         if link.kind == "modbus-tcp":
             return TcpHost(str(options["host"]), int(options["port"]), units, self.truth, seed)

@@ -55,8 +55,12 @@ class GbtPoint(PointForm):
 
 
 class GbtWire(Part):
-    """types: component types (GB/T 26875.3 table 6) that this profile is for; another at its address is a fault."""
+    """types: component types (GB/T 26875.3 table 6) that this profile is for; another at its address is a fault.
 
+    watched_by: who notices when it dies and tells us; such a device needs no supervision time of its own.
+    """
+
+    watched_by: Literal["panel", "transmitter"] | None = None
     types: list[Annotated[int, Field(ge=0, le=255)]] | None = None
 
 

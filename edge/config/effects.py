@@ -168,6 +168,8 @@ def check_watched(found: Found, report: Report) -> None:
         here = tree.near("profile")
         at = (here.file, here.line, here.column, "unwatched-device")
         poll_s = device.wire.get("poll_s")
+        if device.supervise_s is None and device.wire.get("watched_by"):
+            continue
         if device.supervise_s is None:
             report.warning(*at, "unwatched", count=len(members), profile=profile, link=link)
         elif poll_s is not None and device.supervise_s < 2 * poll_s:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from edge.decide.schedule import Schedule
-from edge.errors import Denied, Garbled, LinkError, Unreachable, WrongDevice
+from edge.errors import Denied, Garbled, LinkError, NobodyCalls, Unreachable, WrongDevice
 from edge.flow.engine import Engine
 from edge.flow.nap import nap
 from edge.limits import BATCHES_AWAITING_COMMIT_MAX, LINK_BACKOFF_S_MAX, LINK_BACKOFF_S_MIN
@@ -57,6 +57,8 @@ class Supervisor:
                 await self._serve(driver)
             except LinkError as fault:
                 self._health(False, _words(fault))
+                if isinstance(fault, NobodyCalls):
+                    backoff_s = LINK_BACKOFF_S_MIN
             finally:
                 self._driver = None
                 self._refuse_writes()
