@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from duty_room.incident import ACKNOWLEDGE_S, DISPATCH_S, ON_SCENE_S
+from edge import limits
 from edge.config import check
 from edge.model import CLASSES, AlarmState, BadCause, EventKind
 from edge.words import CLASS_WORDS
@@ -62,6 +64,37 @@ def test_both_readmes_show_the_same_pictures_and_pages() -> None:
         return sorted(re.sub(r"(\.zh-CN|-zh|-en)(?=\.\w+$)", "", link) for link, _ in LINK.findall(text(Path(name))))
 
     assert targets("README.md") == targets("README.zh-CN.md")
+
+
+def minutes(seconds: float) -> str:
+    """60 → 60 s, 180 → 3 min, 7200 → 2 h, as the guide writes them."""
+    if seconds <= 60:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+
+
+def test_the_guide_gives_the_times_that_the_code_keeps() -> None:
+    page = text(GUIDES[0])
+    wait, ladder = limits.ACK_WAIT_S, limits.LADDER_STEP_S
+    told = [
+        f"{minutes(limits.RECEIPT_WAIT_S)} after the alarm there is no receipt",
+        f"in time: {minutes(wait[1])} for priority 1, {minutes(wait[2])} for priority 2",
+        f"has said for {minutes(limits.UNHEARD_WAIT_S)} that nobody can hear",
+        f"of the roster has {minutes(ladder[1])} ({minutes(ladder[2])})",
+        f"the last is told again every {minutes(limits.LADDER_REPEAT_S)}",
+        f"| {minutes(ladder[1])} each | {minutes(ladder[2])} each |",
+        f"not heard for {limits.PEER_LOST_S:g} s",
+        f"Still on {minutes(limits.RE_ALARM_S[1])} later",
+        f"(priority 2: {minutes(limits.RE_ALARM_S[2])})",
+        f"**Silence**: {minutes(limits.SILENCE_S)} at most",
+        f"**A link is down** for {minutes(limits.LINK_DOWN_DELAY_S)}",
+        "after " + ", ".join(f"{gap:g}" for gap in limits.RESEND_GAPS_S) + " s",
+        f"{limits.CITY_QUEUE_BYTES // 1024**2} MB at most",
+        " / ".join(minutes(times[1]) for times in (ACKNOWLEDGE_S, DISPATCH_S, ON_SCENE_S)),
+        " / ".join(minutes(times[3]) for times in (ACKNOWLEDGE_S, DISPATCH_S, ON_SCENE_S)),
+    ]
+    missing = [sentence for sentence in told if sentence not in page]
+    assert not missing, f"docs/operate.md (and its Chinese twin) must say: {missing}"
 
 
 def anchor(heading: str) -> str:
