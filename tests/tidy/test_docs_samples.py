@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from device_drivers.registry import KINDS
 from duty_room.incident import ACKNOWLEDGE_S, DISPATCH_S, ON_SCENE_S
 from edge import limits
 from edge.config import check
@@ -64,6 +65,13 @@ def test_both_readmes_show_the_same_pictures_and_pages() -> None:
         return sorted(re.sub(r"(\.zh-CN|-zh|-en)(?=\.\w+$)", "", link) for link, _ in LINK.findall(text(Path(name))))
 
     assert targets("README.md") == targets("README.zh-CN.md")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_names_the_kinds_of_link_that_work(name: str) -> None:
+    """A new driver belongs into the sentence on devices; a kind without a driver does not."""
+    line = next(line for line in text(Path(name)).splitlines() if line.startswith(("- **Devices**", "- **设备**")))
+    assert set(re.findall(r"`([\w-]+)`", line)) == set(KINDS), f"{name}: {line}"
 
 
 def minutes(seconds: float) -> str:
