@@ -42,6 +42,8 @@ from simulators.link import BusDriver, Sent, Session, SessionDriver
 FAULTY_S = 240.0
 """How long everything goes wrong."""
 TICK_S = 0.5
+FRESH_MS = 5_000
+"""An event this young may still be on its way."""
 
 
 @dataclass(slots=True)
@@ -284,7 +286,8 @@ class Drill:
         self.faults += check_truth(expected, events)
         self.faults += check_presses(self.presses, self.radio.acked, events)
         self.faults += [f"{sent.key} was never taken" for sent in self.presses.sent if sent not in self.radio.acked]
-        late = [event.event_id for event in events if event.event_id not in self.seen]
+        fresh_ms = self.clock.wall_ms() - FRESH_MS
+        late = [e.event_id for e in events if e.event_id not in self.seen and e.received_ms < fresh_ms]
         self.faults += [f"{ident} has not reached the duty room" for ident in late]
         if not any(alarm.unanswered and not alarm.silenced_ms for alarm in self._alarms("fire.smoke")):
             return
