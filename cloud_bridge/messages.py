@@ -46,7 +46,7 @@ Time = Annotated[str, AfterValidator(_is_time), Field(json_schema_extra={"format
 class Message(BaseModel):
     """Base: unknown fields are ignored, an unknown version is an error."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, allow_inf_nan=False)
     v: Literal[1] = 1
 
     def encode(self) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edge.decide import freshness
+from edge.decide.alarms import Alarm
 from edge.decide.rules import START, START_ON, Level, RuleState, combine, due, judge, unknown
 from edge.model import (
     SILENT_CAUSES,
@@ -182,6 +183,11 @@ class DeviceBook:
                 self.points[PointKey(device.id, point.key)] = point_state
             named = {r.alarm_class for r in device.rules if r.kind is not RuleKind.PRESS}
             state.classes = tuple(sorted(named | {AlarmClass.DEVICE_FAULT}))
+
+    def judges(self, alarm: Alarm) -> bool:
+        """Does a device of the building file still have this alarm's class?"""
+        device = self.devices.get(alarm.subject.device)
+        return device is not None and alarm.alarm_class in (*device.classes, AlarmClass.DEVICE_OFFLINE)
 
     def views(self, now_s: float) -> list[PointView]:
         """Every point for people; never heard is bad with a cause, never a value."""

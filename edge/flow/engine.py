@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from edge.decide import freshness
-from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, press, re_alarm, shelf_is_over, unshelve
+from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, on_condition, press, re_alarm, shelf_is_over, unshelve
 from edge.decide.rules import Level
 from edge.flow.alarm_book import AlarmBook
 from edge.flow.commands import answer, decide_command
@@ -43,6 +43,7 @@ from edge.ports import Clockwork, Entry, Journal
 FRESHNESS_S = 1.0
 """How often silence is looked for: well below the shortest supervision time."""
 NOT_DURABLE = "the disk takes no commits: alarms are told but not kept"
+REMOVED = "no longer in the building file: nothing measures it any more"
 SESSION_LOST = "the broker lost our session: messages of the time away may be missing"
 REMEMBERED = 10_000
 """Command outcomes and sender ids held in memory against repetitions; the journal keeps all."""
@@ -305,12 +306,21 @@ class Engine:
             if link.up:
                 for device in self.devices.by_link.get(ident, ()):
                     events += self._freshen_device(device, stamp, now_s)
+        for alarm in [alarm for alarm in self.book.by_id.values() if self._orphaned(alarm)]:
+            left = on_condition(alarm, Condition.OFF, alarm.priority, replace(stamp, reason=REMOVED))
+            events += [self._apply(left)] if left else []
         broken = self.damage or (None if self.commit.durable else NOT_DURABLE)
         storage = Condition.ON if broken else Condition.OFF
         events += self._own(AlarmClass.GATEWAY_STORAGE, storage, replace(stamp, reason=broken))
         if self._settings.has_duty_room:
             events += self._own(AlarmClass.DUTY_ROOM_UNHEARD, self.listening.silence(now_s), stamp)
         return events
+
+    def _orphaned(self, alarm: Alarm) -> bool:
+        """Nothing judges it any more, so only a person can end it; still on, it could never be reset."""
+        if alarm.condition is not Condition.ON or alarm.momentary or alarm.subject.device in self.links:
+            return False
+        return alarm.subject.device != self._settings.gateway_id and not self.devices.judges(alarm)
 
     def _own(self, alarm_class: AlarmClass, condition: Condition, stamp: Stamp) -> list[AlarmEvent]:
         """The gateway's alarms about itself."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from cloud_bridge import schema
@@ -109,3 +110,12 @@ def test_check_names_what_is_stale(
     assert schema.main(["--check"]) == 1
     assert "asyncapi.yaml: not current" in capsys.readouterr().out
     assert schema.main([]) == 0 and schema.main(["--check"]) == 0 and schema.main(["--nonsense"]) == 2
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_is_no_message(number: str) -> None:
+    body = SAMPLES["event"].encode()
+    good = json.loads(body)
+    good["value"] = 0
+    with pytest.raises(ValidationError):
+        EventMessage.model_validate_json(json.dumps(good).replace('"value": 0', f'"value": {number}'))

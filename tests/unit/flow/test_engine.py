@@ -9,7 +9,7 @@ import pytest
 
 from edge.model import LOCAL_KEY, CommandKind, Condition, PointKey, Result
 from simulators.disk import Platter
-from simulators.drill_world import HORN, KEY
+from simulators.drill_world import DEVICES, HORN, KEY
 from tests.unit.flow.house import LI, VALVE, House, live
 
 SMOKE = "s1-fire.smoke-1"
@@ -407,3 +407,26 @@ def test_a_still_echo_does_not_put_off_that_the_duty_room_is_unheard() -> None:
         assert house.states()["h1-duty_room.unheard-1"] == "UNACK"
 
     live(story)
+
+
+def test_an_alarm_of_a_removed_device_can_be_ended_by_a_person() -> None:
+    platter = Platter()
+
+    async def before(house: House) -> None:
+        house.says("s1", "smoke", True)
+        house.says("b1", "press", True)
+        await house.wait(1)
+
+    async def after(house: House) -> None:
+        await house.wait(2)
+        assert house.states() == {"s1-fire.smoke-1": "LUNACK", "b1-sos.call-1": "UNACK"}, "neither is forgotten"
+        for kind in (CommandKind.ACKNOWLEDGE, CommandKind.RESET):
+            for name in ("h1-s1-fire.smoke-1", "h1-b1-sos.call-1"):
+                assert (await house.engine.command(house.wish(kind, name))).code == "done"
+        assert house.states() == {}
+
+    live(before, platter)
+    kept = [device for device in DEVICES if device.id not in ("s1", "b1")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.unit.flow.house.DEVICES", tuple(kept))
+        live(after, platter)
