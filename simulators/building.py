@@ -66,6 +66,8 @@ def resting_value(device: Device, point: Point, said: Mapping[str, Value]) -> Va
             return not rule.on_value if isinstance(rule.on_value, bool) else ""
         if rule.point == point.key and rule.kind is RuleKind.THRESHOLD:
             return 2.0 * abs(rule.limit) + 1.0 if rule.below else 0.0
+    if not point.read or point.read.get("equals") is not None:
+        return False
     kind = point.read.get("type", "bit" if point.read.get("fc") in (1, 2) else "number")
     return False if kind in ("bit", "bool") else "" if kind == "text" else 0.0
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from device_drivers.mqtt.codecs import CODECS, bytes_of
 from edge.limits import JSON_DEPTH_MAX
 from edge.model import BadCause, Point, Value, parse_rfc3339
 
@@ -50,12 +51,39 @@ def text_of(payload: bytes) -> str:
 
 
 def at(body: Any, path: str) -> Any:
-    """What a dotted path names in a body; ABSENT when it is not there. An empty path is the body itself."""
+    """What a dotted path names in a body; ABSENT when it is not there. An empty path is the body itself.
+
+    A number is an index into a list.
+    """
     for step in path.split(".") if path else ():
-        if not isinstance(body, dict) or step not in body:
+        if isinstance(body, list) and step.isdecimal() and len(step) < 4 and int(step) < len(body):
+            body = body[int(step)]
+        elif isinstance(body, dict) and step in body:
+            body = body[step]
+        else:
             return ABSENT
-        body = body[step]
     return body
+
+
+def unpacked(body: Any, how: Mapping[str, Any] | None) -> tuple[Any, bool]:
+    """The body with the values of the bytes inside it (a profile's ``wire.decode``), and whether all were understood.
+
+    What the network server has decoded itself is kept. Raises Unreadable for bytes that are none.
+    """
+    if how is None or not isinstance(body, dict):
+        return body, True
+    try:
+        values, whole = CODECS[how["codec"]](bytes_of(at(body, how["path"]) if how["path"] in body else None))
+    except ValueError as fault:
+        raise Unreadable(str(fault)) from fault
+    there = body.get(how["into"])
+    return body | {how["into"]: values | there if isinstance(there, dict) else values}, whole
+
+
+def counter_of(body: Any, wire: Mapping[str, Any]) -> int | None:
+    """The device's own count of its reports."""
+    found = at(body, wire["counter"]) if wire.get("counter") else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
 def value_of(point: Point, found: Any, own_id: str) -> Value | BadCause | Absent:

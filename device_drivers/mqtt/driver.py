@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from device_drivers.mqtt import decode
 from device_drivers.mqtt.decode import Absent, Unreadable
@@ -33,6 +34,9 @@ from edge.model import (
 from edge.mqtt import MqttSession, Received
 from edge.ports import Driver, Kit, LinkSettings
 
+LOST_FRAMES_MAX = 100
+"""Most that one gap counts: a counter that jumps by thousands was set anew."""
+
 
 def create(settings: LinkSettings, devices: Sequence[Device], kit: Kit) -> Driver:
     """The driver of one broker. No I/O. Raises ValueError."""
@@ -57,6 +61,8 @@ class _Intake:
             subscriptions=[(topic, 1) for topic in self.topics],
             count=kit.count,
             ca=options.get("ca"),
+            cert=options.get("cert"),
+            key=options.get("key"),
             session_expected=self._marker is not None and self._marker.exists(),
         )
         self.receiving: asyncio.Task[list[Received]] | None = None
@@ -111,6 +117,7 @@ class MqttDriver:
         else:
             self._intakes = [_Intake(settings, "", devices, kit)]
         self._waiting: deque[tuple[Reading | None, Callable[[], None] | None]] = deque()
+        self._counters: dict[str, int] = {}
 
     @property
     def plan(self) -> Sequence[PollItem]:
@@ -163,7 +170,10 @@ class MqttDriver:
         how = None if device is None else device.wire.get("points", {}).get(write.key.point, {}).get("write")
         if device is None or not how:
             return Refused(f"{write.key} cannot be set")
-        payload = str(how["payload"]).replace("{value}", json.dumps(write.value))
+        if how.get("off", False) is None and write.value is not True:
+            return Refused(f"{write.key} is never set to {write.value} by the gateway")
+        word = how.get("true_as" if write.value is True else "false_as") if isinstance(write.value, bool) else None
+        payload = str(how["payload"]).replace("{value}", json.dumps(write.value) if word is None else str(word))
         try:
             await self._intakes[0].session.publish(topic_of(device.address, str(how["topic"])), payload.encode())
         except Unreachable as fault:
@@ -234,6 +244,7 @@ class MqttDriver:
         try:
             plain = decode.text_of(received.payload)
             body = decode.body_of(received.payload) if any(p.read.get("path") for _, p in topic.points) else plain
+            bodies = {device.id: self._unpacked(body, device) for device in {d.id: d for d, _ in topic.points}.values()}
         except Unreadable:
             self._kit.count(BadCause.GARBLED.value)
             for device, point in topic.points:
@@ -243,7 +254,8 @@ class MqttDriver:
         heard = False
         for device, point in topic.points:
             path = str(point.read.get("path", ""))
-            value = decode.value_of(point, decode.at(body, path) if path else plain, device.address.rpartition("/")[2])
+            mine = bodies[device.id]
+            value = decode.value_of(point, decode.at(mine, path) if path else plain, device.address.rpartition("/")[2])
             if isinstance(value, Absent):
                 continue
             heard = True
@@ -252,11 +264,25 @@ class MqttDriver:
                 continue
             if isinstance(value, BadCause):
                 self._kit.count(value.value)
-            observed_ms = decode.observed_of(body, device.wire)
-            sequence = decode.sequence_of(body, device.wire, observed_ms)
+            observed_ms = decode.observed_of(mine, device.wire)
+            sequence = decode.sequence_of(mine, device.wire, observed_ms)
             yield self._reading(device, point, value, observed_ms, sequence, _late(received))
         if not heard:
             self._kit.count("nothing_for_us")
+
+    def _unpacked(self, body: Any, device: Device) -> Any:
+        """The body with what its bytes hold. Counts what the device sent and we never got. Raises Unreadable."""
+        mine, whole = decode.unpacked(body, device.wire.get("decode"))
+        if not whole:
+            self._kit.count("unknown_channel")
+        counter = decode.counter_of(mine, device.wire)
+        if counter is not None:
+            before = self._counters.get(device.id)
+            self._counters[device.id] = counter
+            # A counter that falls was set back (a join), the same again is a redelivery: neither is a loss.
+            for _ in range(min(counter - before - 1, LOST_FRAMES_MAX) if before is not None else 0):
+                self._kit.count("lost_frame")
+        return mine
 
     def _reading(
         self,

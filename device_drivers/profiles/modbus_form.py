@@ -87,9 +87,8 @@ class ModbusWrite(Part):
         bits = self.fc in (5, 15)
         if (self.coil is None) == bits or (self.register_ is None) != bits:
             raise ValueError("fc 5 and 15 need `coil`, fc 6, 16 and 23 need `register`")
-        wanted = bool if bits else int
-        if type(self.on) is not wanted or (self.off is not None and type(self.off) is not wanted):
-            raise ValueError("`on` and `off` are true/false for coils and raw numbers for registers")
+        if bits and (type(self.on) is not bool or (self.off is not None and type(self.off) is not bool)):
+            raise ValueError("`on` and `off` are true or false for coils")
         if self.fc in (5, 6, 15) and self.type not in ("u16", "s16"):
             raise ValueError("32-bit values need fc 16 or 23")
         if self.scale == 0 or not math.isfinite(self.scale):

@@ -66,6 +66,20 @@ def decode_register(raw: int, read: Mapping[str, Any]) -> float:
     return float(signed * (read.get("scale") or 1.0) + (read.get("offset") or 0.0))
 
 
+def decode_pair(words: Sequence[int], write: Mapping[str, Any]) -> float:
+    """What a master wrote into a point of two registers, as an engineering value."""
+    wire = struct.pack(">2H", *words)
+    order = write.get("order") or "ABCD"
+    data = bytes(wire[order.index(letter)] for letter in "ABCD")
+    form = {"u32": ">I", "s32": ">i", "f32": ">f"}[write["type"]]
+    return float(struct.unpack(form, data)[0]) * (write.get("scale") or 1.0)
+
+
+def _equal_or_not(on: bool, wanted: int) -> int:
+    """The register's word for true, or another for false."""
+    return wanted if on else 0 if wanted else 1
+
+
 def _field(key: PointKey, read: Mapping[str, Any]) -> Field:
     function = int(read["fc"])
     start = read.get("register")
@@ -121,7 +135,12 @@ class ModbusUnit:
                 on = bool(value) is not bool(field.read.get("invert"))
                 words[field.start - start] |= on << int(field.read.get("bit") or 0)
                 continue
-            for n, word in enumerate(encode_registers(value, field.read), field.start):
+            if field.read.get("equals") is not None:
+                value = _equal_or_not(bool(value) is not bool(field.read.get("invert")), int(field.read["equals"]))
+                plain = {"type": field.read["type"], "order": field.read.get("order")}
+            else:
+                plain = dict(field.read)
+            for n, word in enumerate(encode_registers(value, plain), field.start):
                 if start <= n < start + count:
                     words[n - start] = word
         return words
@@ -143,7 +162,10 @@ class ModbusUnit:
 
     def write_registers(self, start: int, values: Sequence[int]) -> None:
         """Set holding registers by the points' write mapping; a value that means nothing there is refused."""
+        skip_to = start
         for number, raw in enumerate(values, start):
+            if number < skip_to:
+                continue
             point = self._writes.get((False, number))
             if point is None:
                 self._check(READ_HOLDING, number, 1)
@@ -152,16 +174,24 @@ class ModbusUnit:
                 self._other_registers[number] = raw
             else:
                 key, write = point
-                self._write_point(key, write, raw)
+                size = 2 if write.get("type") in ("u32", "s32", "f32") else 1
+                words = values[number - start : number - start + size]
+                if len(words) < size:
+                    raise Fault(ILLEGAL_ADDRESS)
+                self._write_point(key, write, words)
+                skip_to = number + size
             self._log(f"register {number} = {raw}")
 
-    def _write_point(self, key: PointKey, write: Mapping[str, Any], raw: int) -> None:
-        if write.get("on") is not None:
-            if raw not in (write["on"], write.get("off")):
+    def _write_point(self, key: PointKey, write: Mapping[str, Any], words: Sequence[int]) -> None:
+        if isinstance(self._truth.value(key), bool):
+            on, off = int(write.get("on", True)), write.get("off", False)
+            if words[0] != on and (off is None or words[0] != int(off)):
                 raise Fault(ILLEGAL_VALUE)
-            self._truth.set(key, raw == write["on"])
+            self._truth.set(key, words[0] == on)
+        elif len(words) == 1:
+            self._truth.set(key, decode_register(words[0], write))
         else:
-            self._truth.set(key, decode_register(raw, self._truth.point(key).read))
+            self._truth.set(key, decode_pair(words, write))
 
     def _check(self, function: int, start: int, count: int) -> None:
         low, high = self._extent(function)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
-WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS, WRITE_AND_READ = 5, 6, 15, 16, 23
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 BITS_MAX, REGISTERS_MAX = 2000, 125
 WRITE_BITS_MAX, WRITE_REGISTERS_MAX = 1968, 123
@@ -80,6 +80,8 @@ def take_rtu(buffer: bytearray) -> tuple[int, bytes] | None:
     function = buffer[1]
     if function in (WRITE_COILS, WRITE_REGISTERS):
         size = 9 + buffer[6]
+    elif function == WRITE_AND_READ:
+        size = 13 + buffer[10] if len(buffer) > 10 else FRAME_BYTES_MAX
     elif READ_COILS <= function <= WRITE_REGISTER:
         size = FIXED_REQUEST_BYTES
     else:
@@ -126,7 +128,19 @@ def _serve(function: int, body: bytes, bank: Bank) -> bytes:
         return body
     if function in (WRITE_COILS, WRITE_REGISTERS):
         return _write_many(function, body, bank)
+    if function == WRITE_AND_READ:
+        return _write_and_read(body, bank)
     raise Fault(ILLEGAL_FUNCTION)
+
+
+def _write_and_read(body: bytes, bank: Bank) -> bytes:
+    """The write comes first (V1.1b3 §6.17)."""
+    start, count, write_start, write_count, size = struct.unpack_from(">HHHHB", body)
+    data = body[9:]
+    if not (1 <= count <= REGISTERS_MAX and 1 <= write_count <= 121 and size == len(data) == 2 * write_count):
+        raise Fault(ILLEGAL_VALUE)
+    bank.write_registers(write_start, struct.unpack(f">{write_count}H", data))
+    return _counted(struct.pack(f">{count}H", *bank.registers(READ_HOLDING, start, count)))
 
 
 def _write_coil(body: bytes, bank: Bank) -> bytes:

@@ -45,6 +45,9 @@ class Broker(NamedTuple):
 def told(payload: str, write: Mapping[str, Any], now: Value) -> Value | None:
     """The value a write's payload means; None when it means nothing. Understands words, numbers and toggling."""
     template = write.get("payload")
+    for value, own in ((True, write.get("true_as")), (False, write.get("false_as"))):
+        if own is not None and payload == str(template).replace("{value}", str(own)):
+            return value
     if isinstance(template, str):
         for value, words in ((True, ("true", "ON", "on", "1")), (False, ("false", "OFF", "off", "0"))):
             for word in words:

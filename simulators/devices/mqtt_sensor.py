@@ -5,13 +5,16 @@ States are retained and repeated within the supervision time; presses are sent o
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from edge.model import Device, Point, PointKey, Value, rfc3339
 from simulators.building import ANSWERS, Fact, GroundTruth, Health
+from simulators.devices import milesight
 
 REPORT_S_MAX = 60.0
 """A sensor repeats its state at least this often, whatever its supervision time."""
@@ -67,6 +70,7 @@ class MqttSensor:
         self._truth = truth
         self._random = Random(f"{seed}/{device.id}")
         self._sequence = 0
+        self._frames = 0
         self._reads: dict[str, Mapping[str, Any]] = {p.key: p.read for p in device.points if p.read}
         self.report_s = min(REPORT_S_MAX, (device.supervise_s or REPORT_S_MAX * 3) / 3)
 
@@ -116,7 +120,8 @@ class MqttSensor:
                     payload = payload[: len(payload) // 2]
                 elif health is Health.BABBLE:
                     payload = self._random.randbytes(40)
-                yield Message(join(self.device.address, suffix), payload, True)
+                # A network server keeps nothing: what LoRaWAN devices say is said once.
+                yield Message(join(self.device.address, suffix), payload, "decode" not in self.device.wire)
 
     def _is_state(self, point: Point) -> bool:
         return point.key in self._reads and not point.momentary
@@ -148,6 +153,7 @@ class MqttSensor:
                 return (word if isinstance(word, str) else json.dumps(word)).encode()
             put(body, pressed_path, word)
         self._extras(body)
+        self._pack(body)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _extras(self, body: dict[str, Any]) -> None:
@@ -163,6 +169,17 @@ class MqttSensor:
             put(body, self.device.wire["sequence"], self._sequence)
         if self.device.wire.get("observed"):
             put(body, self.device.wire["observed"], observed)
+
+    def _pack(self, body: dict[str, Any]) -> None:
+        """A LoRaWAN device sends bytes; the network server adds what it knows of the frame (ChirpStack v4)."""
+        how: Mapping[str, Any] | None = self.device.wire.get("decode")
+        if how is None:
+            return
+        frame = milesight.encode(body.pop(how["into"], {}))
+        body[how["path"]] = base64.b64encode(frame).decode()
+        self._frames += 1
+        body |= {"fCnt": self._frames, "fPort": 85, "deduplicationId": str(UUID(int=self._random.getrandbits(128)))}
+        body["deviceInfo"] = {"devEui": self.device.address.rpartition("/")[2], "deviceName": self.device.id}
 
     def command_topics(self) -> Mapping[str, list[tuple[PointKey, Mapping[str, Any]]]]:
         """Topics by which points are set, with the points and their write mappings."""
