@@ -15,6 +15,7 @@ KINDS = {
     "mqtt": "device_drivers.mqtt",
     "rf433": "device_drivers.serial",
     "gbt26875-server": "device_drivers.gbt26875",
+    "espa444": "device_drivers.espa444",
 }
 """Kind of a link → package with ``create``. Imported only when a building uses it: memory is for what is there."""
 

@@ -92,6 +92,8 @@ class MqttForm(Form):
     readings_username: Text | None = None
     readings_password: Text | None = None
     ca: Text | None = None
+    cert: Text | None = None
+    key: Text | None = None
 
 
 class RadioForm(Form):
@@ -122,7 +124,8 @@ class LineForm(Form):
 class EspaForm(LineForm):
     """A nurse-call system. role: who is the control station, we (control) or the panel, which then selects us.
 
-    station: our own station number. panel: the station we poll when we are the control station.
+    station: our own station number. panel: the station we poll when we are the control station. silent_s: longest
+    time without a sign from a panel that is the control station; leave it out when that panel only speaks at calls.
     """
 
     kind: Literal["espa444"]
@@ -130,6 +133,7 @@ class EspaForm(LineForm):
     role: Literal["control", "panel"] = "panel"
     station: Annotated[str, Field(pattern=r"^[0-9]$")] = "2"
     panel: Annotated[str, Field(pattern=r"^[0-9]$")] = "1"
+    silent_s: Seconds | None = None
 
 
 class DltForm(LineForm):
@@ -240,12 +244,14 @@ class RecipientForm(Form):
 
 
 class BrokerForm(Form):
-    """How to reach a broker; several urls are tried in order."""
+    """How to reach a broker; several urls are tried in order. ca, cert, key: PEM files for mqtts."""
 
     url: Urls
     username: Text | None = None
     password: Text | None = None
     ca: Text | None = None
+    cert: Text | None = None
+    key: Text | None = None
 
 
 class CityForm(BrokerForm):

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from edge.model import Device
 from simulators.building import GroundTruth
+from simulators.devices.espa444 import NursePanel
 from simulators.devices.gbt26875 import TransmitterFleet
 
 
@@ -35,5 +36,5 @@ def _fire(options: Mapping[str, Any], devices: Sequence[Device], truth: GroundTr
     return TransmitterFleet(host, int(options["port"]), devices, truth, seed)
 
 
-FAMILIES: Mapping[str, Make] = {"gbt26875-server": _fire}
+FAMILIES: Mapping[str, Make] = {"gbt26875-server": _fire, "espa444": NursePanel}
 """Kind of a link → its far end."""
