@@ -15,7 +15,12 @@ from edge.decide.schedule import Schedule
 from edge.errors import Denied, Garbled, LinkError, NobodyCalls, Unreachable, WrongDevice
 from edge.flow.engine import Engine
 from edge.flow.nap import nap
-from edge.limits import BATCHES_AWAITING_COMMIT_MAX, LINK_BACKOFF_S_MAX, LINK_BACKOFF_S_MIN
+from edge.limits import (
+    BATCHES_AWAITING_COMMIT_MAX,
+    LINK_BACKOFF_S_MAX,
+    LINK_BACKOFF_S_MIN,
+    LINK_DOWN_DELAY_S,
+)
 from edge.model import SILENT_CAUSES, Batch, Outcome, PollItem, Quality, Refused, TryLater, Write
 from edge.ports import Clockwork, Driver, Remembers, Writer
 
@@ -48,9 +53,10 @@ class Supervisor:
         backoff_s = LINK_BACKOFF_S_MIN
         while not self._stopping:
             driver = self._create()
+            opened_s = None
             try:
                 await driver.open()
-                self._driver, backoff_s = driver, LINK_BACKOFF_S_MIN
+                self._driver, opened_s = driver, self._clock.monotonic()
                 self._health(True, "")
                 if isinstance(driver, Remembers) and driver.session_lost:
                     self._engine.session_lost(self._link)
@@ -63,6 +69,8 @@ class Supervisor:
                 self._driver = None
                 self._refuse_writes()
                 await driver.close()
+            if opened_s is not None and self._clock.monotonic() - opened_s >= LINK_DOWN_DELAY_S:
+                backoff_s = LINK_BACKOFF_S_MIN
             if not self._stopping:
                 await nap(self._wake, backoff_s)
                 backoff_s = min(backoff_s * 2, LINK_BACKOFF_S_MAX)
