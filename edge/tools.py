@@ -100,7 +100,7 @@ def scan(config: Path, link: str) -> list[Row]:
     building = load_building(config)
     settings = _link(building, link)
     mine = [d for d in building.devices if d.link == link]
-    if settings.kind.startswith("modbus") and GatewayApi(building).runs():
+    if settings.kind != "mqtt" and GatewayApi(building).runs():
         raise ValueError(f"the gateway is running and owns {link}: stop it before a scan")
 
     async def probe(driver: Driver) -> list[str]:

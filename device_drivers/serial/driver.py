@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from device_drivers.lines import Line, SerialLine
@@ -12,6 +13,8 @@ from edge.limits import BATCH_READINGS_MAX, PRESS_DEBOUNCE_S
 from edge.model import Batch, Device, PointKey, PollItem, Quality, Reading, ReadRequest
 from edge.ports import Driver, Kit, LinkSettings
 
+LEARN_S = 30.0
+"""How long probe() listens: time to walk to a button and press it."""
 BAUDRATE = 19200
 """Of the RF bridges known (reference/standards.md §6.1)."""
 
@@ -73,6 +76,22 @@ class Rf433Driver:
             left[0] = 0
 
         return Batch(self._settings.id, taken, ack)
+
+    async def probe(self) -> Sequence[str]:
+        """Learn mode: the identities heard within LEARN_S, of known buttons too, in the order of their first press.
+
+        Raises Unreachable when the port is gone.
+        """
+        line = self._line
+        if line is None:
+            raise Unreachable("not open")
+        until_s = asyncio.get_running_loop().time() + LEARN_S
+        found: dict[str, None] = {}
+        while received := await line.read(until_s):
+            presses, self._rest, _ = rf433.split(self._rest + received)
+            found |= dict.fromkeys(press.identity for press in presses)
+            _acknowledge(line, len(presses))
+        return list(found)
 
     async def close(self) -> None:
         """Safe always; a reader that waits gets Unreachable."""

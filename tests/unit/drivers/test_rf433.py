@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from device_drivers.serial import create, rf433
 from device_drivers.serial.rf433 import Press
 from edge.errors import Unreachable
-from edge.ports import Kit
+from edge.ports import Kit, Prober
 from tests.unit.drivers.rigs import RfRig, rf_frame
 
 PUBLISHED = bytes.fromhex("AA A4 28 8C 01 2C 03 84 A1 B2 C8 55")
@@ -129,3 +129,24 @@ def test_an_address_that_is_no_code_is_refused(tmp_path: Path, kit: Kit, address
     rig = RfRig(tmp_path)
     with pytest.raises(ValueError, match="five hex digits"):
         create(rig.settings, [replace(rig.devices[0], address=address)], kit)
+
+
+async def test_learn_mode_lists_every_button_that_was_pressed(
+    tmp_path: Path, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_drivers.serial.driver.LEARN_S", 0.3)
+    rig = RfRig(tmp_path)
+    driver = create(rig.settings, rig.devices[:1], kit)
+    assert isinstance(driver, Prober)
+    with pytest.raises(Unreachable):
+        await driver.probe()
+    await rig.start()
+    await driver.open()
+    probing = asyncio.ensure_future(driver.probe())
+    rig.say(rf_frame("77777F") + b"noise" + rf_frame("A1B2C8")[:5])
+    await asyncio.sleep(0.02)
+    rig.say(rf_frame("A1B2C8")[5:] + rf_frame("77777F") + rf_frame("00F001"))
+    assert await probing == ["77777", "A1B2C", "00F00"]
+    assert rig.acknowledged() == 4, "a bridge that waits for its acknowledgement says nothing more"
+    await driver.close()
+    await rig.stop()
