@@ -245,6 +245,8 @@ class CityLink:
             password=self._broker.password,
             count=self._count,
             ca=self._broker.ca,
+            cert=self._broker.cert,
+            key=self._broker.key,
         )
         try:
             await session.open()

@@ -167,6 +167,8 @@ class DutyRoomLink:
             will=Will(topic(self._id, "status"), self._status(False).encode()),
             count=self._calls.count,
             ca=self._broker.ca,
+            cert=self._broker.cert,
+            key=self._broker.key,
         )
 
     async def _serve(self, session: MqttSession) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from edge.errors import Denied, LinkError, Unreachable
+from edge.mqtt.tls import plain
 
 CONNECT_S = 5.0
 """Resolve, connect and TLS handshake."""
@@ -17,9 +18,12 @@ BUFFER_BYTES = 64 * 1024
 
 
 class TcpLink:
-    """One connection at a time to the first of the addresses that answers; the last good one is asked first."""
+    """One connection at a time to the first of the addresses that answers; the last good one is asked first.
 
-    def __init__(self, addresses: Sequence[tuple[str, int]], tls: ssl.SSLContext | None = None) -> None:
+    tls: makes the context of one connection (``Tls.context`` with the clock of that moment).
+    """
+
+    def __init__(self, addresses: Sequence[tuple[str, int]], tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         if not addresses:
             raise ValueError("at least one address is needed")
         self._addresses, self._tls = tuple(addresses), tls
@@ -47,12 +51,12 @@ class TcpLink:
         try:
             async with asyncio.timeout(CONNECT_S):
                 self.reader, self._writer = await asyncio.open_connection(
-                    host, port, ssl=self._tls, limit=BUFFER_BYTES
+                    host, port, ssl=self._tls() if self._tls else None, limit=BUFFER_BYTES
                 )
         except TimeoutError as late:
             raise Unreachable(f"no connection in {CONNECT_S:.0f} s") from late
         except ssl.SSLError as fault:
-            raise Denied(f"TLS: {fault}") from fault
+            raise Denied(plain(fault)) from fault
         except OSError as fault:
             raise Unreachable(fault.strerror or str(fault)) from fault
         sock = self._writer.get_extra_info("socket")
@@ -73,17 +77,13 @@ class TcpLink:
         except OSError as fault:
             raise Unreachable(fault.strerror or str(fault)) from fault
 
-    async def exactly(self, size: int) -> bytes:
-        """The next size bytes. Raises Unreachable when the peer ends first."""
-        try:
-            return await self.reader.readexactly(size)
-        except (asyncio.IncompleteReadError, OSError) as fault:
-            raise Unreachable("the other side closed the connection") from fault
-
     async def some(self) -> bytes:
         """Whatever is there, at least one byte. Raises Unreachable."""
         try:
             data = await self.reader.read(4096)
+        except ssl.SSLError as fault:
+            # With TLS 1.3 the other side looks at our certificate only after the handshake.
+            raise Denied(plain(fault)) from fault
         except OSError as fault:
             raise Unreachable(fault.strerror or str(fault)) from fault
         if not data:

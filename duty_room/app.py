@@ -89,6 +89,8 @@ class DutyRoom:
             subscriptions=SUBSCRIPTIONS,
             count=self.metrics.reject,
             ca=broker.ca,
+            cert=broker.cert,
+            key=broker.key,
         )
 
     def open(self) -> str | None:

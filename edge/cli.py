@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from edge.errors import ConfigError, Finding, LinliError
+from edge.pki_cli import app as pki
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 journal = typer.Typer(help="Look into a gateway's journal.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journal, name="journal")
+app.add_typer(pki, name="pki")
 
 Config = Annotated[Path, typer.Option("--config", help="Building or duty-room file.", dir_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]

@@ -63,6 +63,8 @@ NOTICE_RETRY_GAPS_S = (5.0, 15.0, 30.0, 60.0)
 CANARY_S = 60.0
 """A row is committed when nothing was for this long: proves that the disk still takes commits."""
 
+CLOCK_FLOOR_MS = 1_790_000_000_000
+"""September 2026: a wall clock before this has not been set yet, whatever it says."""
 CITY_QUEUE_BYTES = 16 * 1024 * 1024
 """Store-and-forward to the city; oldest summaries are shed first, alarm facts last."""
 READINGS_FLUSH_S = 300.0

@@ -15,12 +15,14 @@ from edge.ports import LinkSettings
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """How to reach a broker. urls: tried in order. ca: the certificate authority for mqtts."""
+    """How to reach a broker. urls: tried in order. ca: the authority trusted with mqtts; cert, key: our own."""
 
     urls: tuple[str, ...]
     username: str | None = None
     password: Secret | None = None
     ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

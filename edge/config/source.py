@@ -98,7 +98,7 @@ class Source:
         return tuple(found)
 
     def certificate(self, tree: Tree | None) -> Path | None:
-        """The file of a certificate authority."""
+        """The PEM file of an authority, a certificate or its key."""
         if tree is None or not isinstance(tree.value, str):
             return None
         path = self.beside(tree.value)
@@ -116,6 +116,8 @@ class Source:
             form.username,
             self.password(tree.get("password")),
             self.certificate(tree.get("ca")),
+            self.certificate(tree.get("cert")),
+            self.certificate(tree.get("key")),
         )
 
     def timezone(self, tree: Tree | None) -> None:

@@ -6,6 +6,7 @@ A connection is made once, used, lost and thrown away: nothing of an old one can
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 
 from edge import limits
@@ -14,6 +15,7 @@ from edge.mqtt import dial, packets
 from edge.mqtt.backlog import Backlog
 from edge.mqtt.dial import Identity, Received
 from edge.mqtt.packets import PUBACK, SUBACK, Ack, ConnAck, Control, Hello, Malformed, Parser, Publish, reason_words
+from edge.mqtt.tls import plain
 
 HANDSHAKE_S = 5.0
 """CONNACK, and then SUBACK: a broker that needs longer is no use for alarms."""
@@ -188,7 +190,9 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
+        """The socket is gone. With TLS 1.3 a broker looks at our certificate only after the handshake."""
+        if isinstance(exc, ssl.SSLError) and not self._connected.done():
+            self._connected.set_exception(Denied(plain(exc)))
         self.end(f"connection lost: {exc}" if exc is not None else "the broker closed the connection")
 
     def data_received(self, data: bytes) -> None:

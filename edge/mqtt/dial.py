@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -77,7 +78,7 @@ def parse_url(url: str) -> Broker:
 
 async def dial(broker: Broker, identity: Identity, protocol: asyncio.Protocol) -> None:
     """Resolve, connect and TLS handshake; the protocol then has its transport. Raises Unreachable, Denied."""
-    context = tls_context(identity) if broker.tls else None
+    context = identity.tls.context(round(time.time() * 1000)) if broker.tls else None
     try:
         async with asyncio.timeout(DIAL_S):
             sock = await _connected(await _resolve(broker))
@@ -90,15 +91,10 @@ async def dial(broker: Broker, identity: Identity, protocol: asyncio.Protocol) -
                 raise
     except TimeoutError as late:
         raise Unreachable(f"no connection in {DIAL_S:.0f} s") from late
-    except ssl.SSLCertVerificationError as fault:
-        raise Denied(f"the broker's certificate is not trusted: {fault.verify_message}") from fault
+    except ssl.SSLError as fault:
+        raise Denied(plain(fault)) from fault
     except OSError as fault:
         raise Unreachable(fault.strerror or str(fault)) from fault
-
-
-def tls_context(identity: Identity) -> ssl.SSLContext:
-    """Trust the site's own authority when one is given, else the system's."""
-    return ssl.create_default_context(cafile=None if identity.ca is None else str(identity.ca))
 
 
 async def _connected(addresses: list[Address]) -> socket.socket:

@@ -17,6 +17,7 @@ from edge.errors import Denied, LinkError, Unreachable
 from edge.mqtt.connection import BUSY, FAILURE, HANDSHAKE_S, TRIAL_S, Connection, OldProtocol
 from edge.mqtt.dial import Broker, Identity, Received, Will, dial, parse_url
 from edge.mqtt.packets import reason_words
+from edge.mqtt.tls import Tls
 
 
 class MqttSession:
@@ -44,10 +45,13 @@ class MqttSession:
         count: Callable[[str], None],
         session_expiry_s: int = 86400,
         ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
         session_expected: bool = False,
     ) -> None:
         """urls: ``mqtt://host[:1883]`` or ``mqtts://host[:8883]``, tried in turn. Raises ValueError for others.
 
+        ca, cert, key: files of a TLS link, see ``Tls``.
         session_expected: an earlier process had a session under this client id (see ``session_lost``).
         """
         self._brokers = [parse_url(url) for url in urls]
@@ -55,7 +59,7 @@ class MqttSession:
             raise ValueError("at least one broker URL is needed")
         if any(qos not in (0, 1) for _, qos in subscriptions):
             raise ValueError("QoS 2 is not used: a crash between PUBREC and PUBREL loses the message")
-        self._identity = Identity(client_id, username, password, will, session_expiry_s, ca)
+        self._identity = Identity(client_id, username, password, will, session_expiry_s, Tls(ca, cert, key))
         self._subscriptions, self._count = tuple(subscriptions), count
         self._expected = session_expected
         self._speaks_5: set[str] = set()

@@ -34,6 +34,8 @@ class Broker:
     username: str | None = None
     password: str | None = None
     ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:

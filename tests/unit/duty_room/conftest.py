@@ -64,6 +64,8 @@ class Broker:
     username: str | None = None
     password: str | None = None
     ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True)
