@@ -16,8 +16,9 @@ from edge.model import Command, CommandOutcome, Result, parse_rfc3339, rfc3339
 from edge.mqtt import MqttSession, Received
 from edge.ports import Clockwork, CommandFn
 
-COMMANDS_MAX = 64
-"""Commands under way at once; more is not a person. The others are told to ask again."""
+COMMANDS_MAX = 512
+"""Commands under way at once: what may wait in the broker while we are away. More get no answer, and are asked again:
+an answer that says no could not be taken back when the same command comes again and is done."""
 
 M = TypeVar("M", bound=Message)
 
@@ -129,6 +130,10 @@ class DutyInbox:
 
     async def _obey(self, wish: CommandMessage, received: Received) -> None:
         """Do it, say what became of it, and only then acknowledge it."""
+        if self._commands >= COMMANDS_MAX:
+            self._calls.count("overloaded")
+            self._order.done(received)
+            return
         self._commands += 1
         try:
             outcome = await self._outcome(wish)
@@ -148,9 +153,6 @@ class DutyInbox:
         self._order.done(received)
 
     async def _outcome(self, wish: CommandMessage) -> CommandOutcome:
-        if self._commands > COMMANDS_MAX:
-            self._calls.count("overloaded")
-            return self._refused(wish, "overloaded", "too many wishes at once: nothing was changed, ask again")
         try:
             return await self._calls.command(command_of(wish))
         except NotDurable:
