@@ -169,7 +169,7 @@ class Drill:
             device = next(d for d in DEVICES if d.id == what.key.device)
             return await gateway.supervisors[device.link].write(what)
 
-        gateway.dispatcher = Dispatcher(engine, self.phone, write, SOUNDERS, (), self.clock)
+        gateway.dispatcher = Dispatcher(engine, {"messenger": self.phone}, write, SOUNDERS, (), self.clock)
         works: list[tuple[str, Coroutine[None, None, None]]] = [
             ("commit", engine.commit.run()),
             ("dispatch", gateway.dispatcher.run()),

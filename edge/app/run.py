@@ -140,7 +140,7 @@ class GatewayProcess:
         self._views = Views(building, engine, clock, self._trust(), self._counters, self._commits)
         engine.listeners.saved.append(self._counters.saved)
         dispatcher = Dispatcher(
-            engine, Messenger.of(building.roster), self._write, building.sounders, building.linkages, clock
+            engine, {"messenger": Messenger.of(building.roster)}, self._write, building.sounders, building.linkages, clock
         )
         bridge = Bridge(await self._uplinks(data_dir))
         engine.listeners.saved.append(bridge.saved)

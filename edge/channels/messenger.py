@@ -17,6 +17,8 @@ from edge import limits
 from edge.model import Delivered, Notice, Outcome, Recipient, Refused, TryLater
 
 HANDED_OVER: Final = "handed to the service"
+OTHER_CHANNELS: Final = ("sms:",)
+"""Ways of the roster that are not for Apprise."""
 CHILD: Final = (sys.executable, "-m", "edge.channels.messenger_child")
 
 
@@ -42,7 +44,7 @@ class Messenger:
     @classmethod
     def of(cls, roster: Sequence[Recipient]) -> Messenger:
         """The messenger of a fixed roster."""
-        ways = {person.id: person.tell for person in roster}
+        ways = {p.id: tuple(way for way in p.tell if not way.startswith(OTHER_CHANNELS)) for p in roster}
         return cls(lambda recipient: ways.get(recipient, ()))
 
     async def deliver(self, notice: Notice) -> Outcome:

@@ -20,8 +20,8 @@ from edge.model import (
     Write,
 )
 
-MESSENGER = "messenger"
-"""The channel that hands text to people's services."""
+MESSENGER, SMS = "messenger", "sms"
+"""The channels: what hands text to people's services, and the gateway's own modem."""
 
 
 def sounding(
@@ -58,7 +58,7 @@ def notices(
     now_ms: int,
     again: bool = False,
 ) -> tuple[Notice, ...]:
-    """The notice of one ladder step's recipient; the messenger knows their ways. text gives title and body.
+    """The notices of one ladder step's recipient, one per channel. text gives title and body.
 
     again: a new ring while the ladder runs; everyone told so far is told anew, so that a second press counts.
     """
@@ -67,7 +67,15 @@ def notices(
     told = roster[:step] if again else (roster[min(step, len(roster) - 1)],)
     mark = f"ring{alarm.rings}" if again else f"{alarm.rings}.{step}"
     return tuple(
-        Notice(f"{alarm.alarm_id}/{mark}/{person.id}", alarm.alarm_id, step, person.id, MESSENGER, *words, now_ms)
+        Notice(f"{alarm.alarm_id}/{mark}/{person.id}{suffix}", alarm.alarm_id, step, person.id, channel, *words, now_ms)
         for person in told
         for words in (text(alarm, person),)
+        for channel in channels(person)
+        for suffix in ("" if channel == MESSENGER else f"/{channel}",)
     )
+
+
+def channels(person: Recipient) -> tuple[str, ...]:
+    """Every channel that one of the person's ways belongs to; somebody without any is refused by the messenger."""
+    found = {SMS if way.startswith(f"{SMS}:") else MESSENGER for way in person.tell}
+    return tuple(sorted(found or {MESSENGER}))

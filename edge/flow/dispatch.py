@@ -7,7 +7,8 @@ the service takes them or a named person has answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.decide.alarms import Alarm
@@ -50,14 +51,14 @@ class Dispatcher:
     def __init__(
         self,
         engine: Engine,
-        channel: Channel,
+        channels: Mapping[str, Channel],
         write: WriteFn,
         sounders: Sequence[Sounder],
         linkages: Sequence[Linkage],
         clock: Clockwork,
     ) -> None:
         self._engine = engine
-        self._channel = channel
+        self._channels = channels
         self._write = write
         self._sounders = sounders
         self._linkages = linkages
@@ -96,12 +97,13 @@ class Dispatcher:
             if not wanted.busy and now_s >= wanted.due_s:
                 wanted.busy = True
                 self._spawn(self._set(point, wanted, wanted.value), f"set {point}")
-        busy = sum(owed.busy for owed in self._owed.values())
+        busy = Counter(owed.notice.channel for owed in self._owed.values() if owed.busy)
         for owed in sorted(self._owed.values(), key=self._urgency):
-            if owed.busy or now_s < owed.due_s or busy >= NOTICE_CHILDREN_MAX:
+            channel = owed.notice.channel
+            if owed.busy or now_s < owed.due_s or busy[channel] >= NOTICE_CHILDREN_MAX:
                 continue
             owed.busy = True
-            busy += 1
+            busy[channel] += 1
             self._spawn(self._tell(owed), f"tell {owed.notice.recipient}")
 
     def sounding_now(self) -> frozenset[PointKey]:
@@ -150,8 +152,7 @@ class Dispatcher:
         if notice.notice_id in self._owed:
             return
         for older in list(self._owed.values()):
-            same = (older.notice.alarm_id, older.notice.recipient) == (notice.alarm_id, notice.recipient)
-            if same and not older.busy:
+            if _same_way(older.notice, notice) and not older.busy:
                 self._settle(older.notice, f"replaced by {notice.notice_id}")
         self._owed[notice.notice_id] = _Owed(notice, self._clock.monotonic())
 
@@ -166,7 +167,11 @@ class Dispatcher:
         if alarm is None or not alarm.unanswered:
             self._settle(notice, "answered before it was sent")
             return
-        outcome = await self._channel.deliver(replace(notice, attempt=owed.attempt + 1))
+        channel = self._channels.get(notice.channel)
+        if channel is None:
+            self._settle(notice, f"refused: this gateway has no {notice.channel}")
+            return
+        outcome = await channel.deliver(replace(notice, attempt=owed.attempt + 1))
         match outcome:
             case Delivered(reference):
                 self.told += 1
@@ -194,3 +199,8 @@ class Dispatcher:
         self._wake.set()
         if not task.cancelled() and (fault := task.exception()) is not None:
             raise fault
+
+
+def _same_way(one: Notice, other: Notice) -> bool:
+    """The same alarm to the same person by the same channel."""
+    return (one.alarm_id, one.recipient, one.channel) == (other.alarm_id, other.recipient, other.channel)

@@ -66,7 +66,9 @@ class House:
         """Rebuild from the platter; links come up at once."""
         await self.engine.start()
         valve = Linkage(VALVE, True, (AlarmClass.GAS_COMBUSTIBLE,), 1)
-        self.dispatcher = Dispatcher(self.engine, self.phone, self._write, SOUNDERS, (valve,), self.clock)
+        self.dispatcher = Dispatcher(
+            self.engine, {"messenger": self.phone, "sms": self.phone}, self._write, SOUNDERS, (valve,), self.clock
+        )
         for link in ("bus", "relays", "radio"):
             self.engine.link(link, True)
         works = (self.engine.commit.run(), self.dispatcher.run(), self._tick())

@@ -21,7 +21,8 @@ class SlowPhone(Phone):
 def slow(house: House) -> SlowPhone:
     """Put a slow phone into the house."""
     phone = SlowPhone(house.phone.rng, house.clock, faults=False)
-    house.phone = house.dispatcher._channel = phone
+    house.phone = phone
+    house.dispatcher._channels = {"messenger": phone}
     return phone
 
 
