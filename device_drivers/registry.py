@@ -11,6 +11,7 @@ from edge.ports import Driver, DriverFactory, Kit, LinkSettings
 
 KINDS = {
     "modbus-rtu": "device_drivers.modbus",
+    "modbus-rtu-tcp": "device_drivers.modbus",
     "modbus-tcp": "device_drivers.modbus",
     "mqtt": "device_drivers.mqtt",
     "rf433": "device_drivers.serial",

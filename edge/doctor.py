@@ -83,7 +83,7 @@ def _links(building: Building, running: bool) -> Iterator[Row]:
     for link in building.links:
         if link.kind == "mqtt":
             yield from _broker(f"link {link.id}", link.options["urls"])
-        elif link.kind == "modbus-tcp":
+        elif link.kind in ("modbus-tcp", "modbus-rtu-tcp"):
             yield _reach(f"link {link.id}", str(link.options["host"]), int(link.options["port"]))
         else:
             yield _port(link)

@@ -37,6 +37,8 @@ class Health(StrEnum):
     OTHER_ID = "other-id"
     BAD_CRC = "bad-crc"
     BABBLE = "babble"
+    EXCEPTION = "exception"
+    NOISE = "noise"
     DOUBLED = "doubled"
 
 

@@ -17,7 +17,7 @@ from edge.errors import ConfigError
 from edge.model import Device, Value
 from simulators.building import LINK, Fact, GroundTruth
 from simulators.devices.families import FAMILIES, FarEnd
-from simulators.devices.modbus_lines import RtuBus, TcpHost
+from simulators.devices.modbus_lines import RtuBus, SerialServer, TcpHost
 from simulators.devices.modbus_unit import ModbusUnit
 from simulators.devices.mqtt_fleet import Account, Broker, MqttFleet
 from simulators.devices.pty_line import PortRefused
@@ -99,6 +99,8 @@ class SimulatedBuilding:
             bits = 10 + (options.get("parity", "N") != "N") + (int(options.get("stopbits", 1)) - 1)
             character_s = bits / int(options.get("baudrate", 9600))
             return RtuBus(Path(str(options["port"])), units, self.truth, seed, character_s)
+        if link.kind == "modbus-rtu-tcp":
+            return SerialServer(str(options["host"]), int(options["port"]), units, self.truth, seed)
         raise ValueError(f"link {link.id}: no simulator for kind {link.kind!r}")
 
     def start(self, name: str, target: str | None = None) -> str:

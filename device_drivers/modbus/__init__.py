@@ -1,4 +1,4 @@
-"""Modbus RTU and TCP devices (kinds modbus-rtu, modbus-tcp)."""
+"""Modbus RTU and TCP devices (kinds modbus-rtu, modbus-rtu-tcp, modbus-tcp)."""
 
 from device_drivers.modbus.driver import create
 

@@ -53,6 +53,7 @@ PROFILE: TypeAdapter[Profiled] = TypeAdapter(Annotated[Profiled, Field(discrimin
 """Checks the content of one profile file."""
 FAMILIES: dict[str, str] = {
     "modbus-rtu": "modbus",
+    "modbus-rtu-tcp": "modbus",
     "modbus-tcp": "modbus",
     "mqtt": "mqtt",
     "rf433": "rf433",

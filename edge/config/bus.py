@@ -13,6 +13,10 @@ DEAD_SHARE = 0.1
 """Share of the bus that dead slaves may cost (DESIGN §4.7)."""
 TURNAROUND_S = 0.02
 """What a slave takes to begin its answer; data sheets name 5 to 20 ms."""
+DEAD_BORNE = 2
+"""Slaves that may die at the same moment without an alarm being seen too late."""
+BUS_KINDS = ("modbus-rtu", "modbus-rtu-tcp")
+"""Links on which one slave waits for another."""
 CLEAN_S = 0.15
 """Quiet, drain, reopen and canary after a missing answer (device_drivers/modbus/wire.py)."""
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200)
@@ -100,7 +104,7 @@ def load(devices: Sequence[Device], baudrate: int, parity: str, stopbits: int, t
     return Load(detect_s, round_s / alive + timeout_s, count, len(devices), dead, detect_s + dying_s)
 
 
-def fastest_help(
+def what_helps(
     devices: Sequence[Device], baudrate: int, parity: str, stopbits: int, timeout_s: float, limit_s: float
 ) -> tuple[int | None, int]:
     """What would help a bus that is too slow: the lowest baud rate that is fast enough, and how many devices to move.

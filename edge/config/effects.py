@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from edge.config.bus import DETECT_S, load
+from edge.config.bus import BUS_KINDS, DEAD_BORNE, DETECT_S, load, what_helps
 from edge.config.document import Tree
 from edge.config.forms import near
 from edge.config.report import Report
@@ -177,21 +177,32 @@ def check_watched(found: Found, report: Report) -> None:
 
 
 def check_speed(links: Sequence[tuple[LinkSettings, Tree]], found: Found, report: Report) -> None:
-    """A finding for a serial bus that cannot see an alarm, or a silence, in time."""
+    """A finding for a serial bus that sees an alarm or a silence too late, also when some of its slaves die."""
     for settings, tree in links:
         mine = [d for d, _ in found if d.link == settings.id]
-        if settings.kind != "modbus-rtu" or not mine:
+        if settings.kind not in BUS_KINDS or not mine:
             continue
         o = settings.options
-        bus = load(mine, o["baudrate"], o["parity"], o["stopbits"], o["timeout_s"])
+        speaks = (o["baudrate"], o["parity"], o["stopbits"], o["timeout_s"])
+        bus = load(mine, *speaks)
         here = tree.near("baudrate")
         at = (here.file, here.line, here.column, "too-slow-bus")
         slowest = min(mine, key=lambda d: d.supervise_s or math.inf)
+        limit = f"{DETECT_S:g}"
         if bus.life_safety and bus.detect_s > DETECT_S:
-            scan, limit = f"{bus.detect_s:.1f}", f"{DETECT_S:g}"
-            report.error(*at, "slow-detect", link=settings.id, count=bus.life_safety, scan=scan, limit=limit)
+            quick, move = what_helps(mine, *speaks, DETECT_S)
+            key = "slow-detect" if quick is not None else "slow-detect-move"
+            scan = f"{bus.detect_s:.1f}"
+            report.error(
+                *at, key, link=settings.id, count=bus.life_safety, scan=scan, limit=limit, move=move, baudrate=quick
+            )
         elif slowest.supervise_s is not None and bus.round_s > slowest.supervise_s:
             scan, limit = f"{bus.round_s:.1f}", f"{slowest.supervise_s:g}"
             report.error(
                 *at, "slow-supervise", link=settings.id, count=bus.devices, device=slowest.id, scan=scan, limit=limit
+            )
+        elif bus.life_safety and (dying := load(mine, *speaks, dead=DEAD_BORNE)).dead_s > DETECT_S:
+            scan = f"{dying.dead_s:.1f}"
+            report.warning(
+                *at, "slow-dead", link=settings.id, dead=DEAD_BORNE, scan=scan, limit=limit, timeout=o["timeout_s"]
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.config.document import Tree
 from edge.config.ports import advise
-from edge.config.schema import GbtForm, LineForm, LinkForm, MqttForm, OsdpForm, RadioForm, RtuForm, TcpForm
+from edge.config.schema import GbtForm, LineForm, LinkForm, MqttForm, OsdpForm, RadioForm, RtuForm, RtuTcpForm, TcpForm
 from edge.config.source import Source
 
 _KEY = re.compile(r"[0-9A-Fa-f]{32}")
@@ -37,7 +37,7 @@ def options_of(source: Source, form: LinkForm, tree: Tree) -> dict[str, Any]:
 
 def endpoint_of(form: LinkForm, options: Mapping[str, Any]) -> str:
     """What only one link may use; empty when several may."""
-    if isinstance(form, TcpForm):
+    if isinstance(form, (TcpForm, RtuTcpForm)):
         return f"{form.host}:{form.port}"
     if isinstance(form, MqttForm):
         return ""
@@ -53,7 +53,7 @@ def _broker(source: Source, form: MqttForm, tree: Tree, options: dict[str, Any])
     options["url"] = next(iter(options["urls"]), "")
     options["password"] = source.password(tree.get("password"))
     options["readings_password"] = source.password(tree.get("readings_password"))
-    options["ca"] = source.certificate(tree.get("ca"))
+    options |= {name: source.certificate(tree.get(name)) for name in ("ca", "cert", "key")}
     if form.readings_username is not None and form.readings_username == form.username:
         here = tree.near("readings_username")
         known = {"value": form.username, "where": f"{here.file}:{tree.near('username').line}"}

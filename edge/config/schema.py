@@ -81,6 +81,22 @@ class TcpForm(Form):
     timeout_s: float = Field(default=1.0, ge=0.05, le=10, allow_inf_nan=False)
 
 
+class RtuTcpForm(Form):
+    """An RS-485 bus behind a serial server that passes its bytes over TCP. baudrate, parity, stopbits: the bus's own.
+
+    The server must be in raw mode; one that translates to Modbus TCP is a modbus-tcp link.
+    """
+
+    id: Id
+    kind: Literal["modbus-rtu-tcp"]
+    host: Text
+    port: int = Field(ge=1, le=65535)
+    baudrate: Baudrate = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: int = Field(default=1, ge=1, le=2)
+    timeout_s: float = Field(default=0.5, ge=0.05, le=10, allow_inf_nan=False)
+
+
 class MqttForm(Form):
     """The building broker. With readings_username, devices without a life-safety rule get a session of their own."""
 
@@ -178,7 +194,19 @@ class GbtForm(Form):
     listen: Listen
 
 
-LinkForm = RtuForm | TcpForm | MqttForm | RadioForm | EspaForm | DltForm | CjtForm | WiegandForm | OsdpForm | GbtForm
+LinkForm = (
+    RtuForm
+    | RtuTcpForm
+    | TcpForm
+    | MqttForm
+    | RadioForm
+    | EspaForm
+    | DltForm
+    | CjtForm
+    | WiegandForm
+    | OsdpForm
+    | GbtForm
+)
 AnyLink = Annotated[LinkForm, Field(discriminator="kind")]
 
 

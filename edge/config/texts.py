@@ -265,12 +265,6 @@ _ALL: Mapping[str, tuple[str, str, str, str]] = {
         "add a person to `roster` with `tell`, or a sounder for this class",
         "发生 {value}（一级）时，现场没有任何人会被通知", "请在 `roster` 中添加可通知的人员，或为此类报警配置声光器",
     ),
-    "slow-detect": (
-        "link {link!r} needs {scan} s to read its {count} life-safety devices; an alarm must be seen within {limit} s",
-        "raise the baud rate or move devices to another link",
-        "线路 {link!r} 读完 {count} 个生命安全设备需 {scan} 秒，而报警须在 {limit} 秒内发现",
-        "请提高波特率或把设备移到别的线路",
-    ),
     "slow-supervise": (
         "link {link!r} needs {scan} s to read all its {count} devices; {device!r} must not be silent for {limit} s",
         "raise the baud rate, move devices, or read the less urgent ones less often",

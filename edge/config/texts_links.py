@@ -5,6 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LINK_TEXTS: Mapping[str, tuple[str, str, str, str]] = {
+    "slow-detect": (
+        "link {link!r} needs {scan} s to read its {count} life-safety devices; an alarm must be seen within {limit} s",
+        "{baudrate} Bd would be enough, or move {move} of its devices to another link",
+        "线路 {link!r} 读完 {count} 个生命安全设备需 {scan} 秒，而报警须在 {limit} 秒内发现",
+        "把波特率提高到 {baudrate}，或把 {move} 台设备移到别的线路",
+    ),
+    "slow-detect-move": (
+        "link {link!r} needs {scan} s to read its {count} life-safety devices; an alarm must be seen within {limit} s",
+        "no baud rate helps: move {move} of its devices to another link, or lower timeout_s",
+        "线路 {link!r} 读完 {count} 个生命安全设备需 {scan} 秒，而报警须在 {limit} 秒内发现",
+        "提高波特率也不够：请把 {move} 台设备移到别的线路，或减小 timeout_s",
+    ),
+    "slow-dead": (
+        "link {link!r} would need {scan} s to see an alarm while {dead} of its slaves die; the limit is {limit} s",
+        "lower timeout_s (now {timeout} s), raise the baud rate, or move devices",
+        "线路 {link!r} 上若有 {dead} 台设备同时失效，发现报警需 {scan} 秒，超过 {limit} 秒",
+        "请减小 timeout_s（现为 {timeout} 秒）、提高波特率，或移走设备",
+    ),
     "address-gbt26875": (
         "{value!r} is not an address behind a fire transmission device",
         "SOURCE, SOURCE/SYSTEM.NUMBER or SOURCE/SYSTEM.NUMBER/COMPONENT, such as 510109000001/1.1/1204",

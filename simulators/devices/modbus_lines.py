@@ -9,6 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from simulators.building import GroundTruth, Health
+from simulators.devices.byte_line import TcpPort
 from simulators.devices.modbus_unit import ModbusUnit
 from simulators.devices.modbus_wire import MBAP, answer, crc, rtu, take_rtu, take_whole, tcp
 from simulators.devices.pty_line import PtyLine
@@ -20,6 +21,9 @@ TURNAROUND_S = 0.005
 LATE_S = 1.5
 """How long a late slave takes: after any timeout, so that its answer comes into the next exchange."""
 BABBLE_BYTES = 40
+NOISE_BYTES, NOISE_AFTER_S = 3, 0.02
+"""Noise between frames: a few bytes after a good answer."""
+DEVICE_BUSY = 6
 RETRY_LISTEN_S = 1.0
 """Wait before listening again on a port that is in use."""
 BROADCAST = 0
@@ -33,22 +37,30 @@ class Reply(NamedTuple):
     after_s: float
 
 
-def spoil(frame: bytes, health: Health, noise: Random) -> Reply | None:
-    """A serial answer as a device in that health gives it; None when it gives none."""
+def spoil(frame: bytes, health: Health, noise: Random) -> list[Reply]:
+    """A serial answer as a device in that health gives it."""
     if health is Health.DEAD:
-        return None
+        return []
     if health is Health.LATE:
-        return Reply(frame, LATE_S)
+        return [Reply(frame, LATE_S)]
     if health is Health.TORN:
-        return Reply(frame[: max(1, len(frame) - 3)], 0)
+        return [Reply(frame[: max(1, len(frame) - 3)], 0)]
+    if health is Health.DOUBLED:
+        return [Reply(frame + frame, 0)]
     if health is Health.OTHER_ID:
         body = bytes((frame[0] % 247 + 1,)) + frame[1:-2]
-        return Reply(body + crc(body), 0)
+        return [Reply(body + crc(body), 0)]
     if health is Health.BAD_CRC:
-        return Reply(frame[:-1] + bytes((frame[-1] ^ 0xFF,)), 0)
+        return [Reply(frame[:-1] + bytes((frame[-1] ^ 0xFF,)), 0)]
+    if health is Health.EXCEPTION:
+        body = bytes((frame[0], frame[1] | 0x80, DEVICE_BUSY))
+        return [Reply(body + crc(body), 0)]
+    if health is Health.NOISE:
+        # A converter that switches over late turns the end of our own request into a few bytes of nonsense.
+        return [Reply(frame, 0), Reply(noise.randbytes(NOISE_BYTES), NOISE_AFTER_S)]
     if health is Health.BABBLE:
-        return Reply(noise.randbytes(BABBLE_BYTES), 0)
-    return Reply(frame, 0)
+        return [Reply(noise.randbytes(BABBLE_BYTES), 0)]
+    return [Reply(frame, 0)]
 
 
 class RtuBus:
@@ -57,7 +69,7 @@ class RtuBus:
     def __init__(
         self, port: Path, units: Mapping[int, ModbusUnit], truth: GroundTruth, seed: int, character_s: float = 0.0
     ) -> None:
-        self.line = PtyLine(port, self._received)
+        self.line: PtyLine | TcpPort = PtyLine(port, self._received)
         self.requests = 0
         self.rejected = 0
         self._units = units
@@ -70,12 +82,16 @@ class RtuBus:
     @property
     def where(self) -> str:
         """What a person connects to."""
-        return str(self.line.port)
+        line = self.line
+        return f"{line.host}:{line.port}" if isinstance(line, TcpPort) else str(line.port)
 
     async def open(self) -> None:
         """Put the port in place. Raises PortRefused."""
         self._buffer.clear()
-        self.line.open()
+        if isinstance(self.line, TcpPort):
+            await self.line.open()
+        else:
+            self.line.open()
 
     async def close(self) -> None:
         """Pull the bus out."""
@@ -111,14 +127,27 @@ class RtuBus:
         health = self._truth.health(addressed.device.id)
         if health is Health.DEAD:
             return
-        reply = spoil(rtu(unit_id, answer(pdu, addressed)), health, self._noise)
-        if reply is not None:
+        replies = spoil(rtu(unit_id, answer(pdu, addressed)), health, self._noise)
+        turnaround_s = TURNAROUND_S if self._character_s else 0.0
+        for reply in replies:
             wire_s = (len(pdu) + 3 + len(reply.data)) * self._character_s
-            delay_s = reply.after_s + wire_s + (TURNAROUND_S if self._character_s else 0.0)
+            delay_s = reply.after_s + wire_s + turnaround_s
             if delay_s:
-                asyncio.get_running_loop().call_later(delay_s, self.line.write, reply.data)
+                asyncio.get_running_loop().call_later(delay_s, self._say, reply.data)
             else:
-                self.line.write(reply.data)
+                self._say(reply.data)
+
+    def _say(self, data: bytes) -> None:
+        if self.line.is_open:
+            self.line.write(data)
+
+
+class SerialServer(RtuBus):
+    """The same bus behind a serial server: RTU frames over TCP, to whoever is connected."""
+
+    def __init__(self, host: str, port: int, units: Mapping[int, ModbusUnit], truth: GroundTruth, seed: int) -> None:
+        super().__init__(Path("serial-server"), units, truth, seed)
+        self.line = TcpPort(host, port, self._received)
 
 
 class TcpHost:
@@ -186,11 +215,14 @@ class TcpHost:
         if unit is None or health is Health.DEAD:
             return None
         response = answer(pdu, unit)
+        if health is Health.EXCEPTION:
+            return Reply(tcp(transaction, unit_id, bytes((response[0] | 0x80, DEVICE_BUSY))), 0)
         if health is Health.BAD_CRC:  # A TCP frame has no check sum; its nearest fault is an answer to another request.
             return Reply(tcp(transaction ^ 0xFFFF, unit_id, response), 0)
         if health is Health.OTHER_ID:
             return Reply(tcp(transaction, unit_id % 247 + 1, response), 0)
-        return spoil(tcp(transaction, unit_id, response), health, self._noise)
+        spoiled = spoil(tcp(transaction, unit_id, response), health, self._noise)
+        return spoiled[0] if spoiled else None
 
 
 class _Master(asyncio.Protocol):
