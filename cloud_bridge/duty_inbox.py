@@ -167,7 +167,7 @@ def command_of(wish: CommandMessage) -> Command:
     return Command(
         command_id=wish.command_id,
         kind=wish.kind,
-        alarm_id=wish.alarm_id,
+        alarm_id=wish.alarm_id or "",
         by=wish.by.person() if wish.by else None,
         at_ms=parse_rfc3339(wish.at),
         expires_ms=parse_rfc3339(wish.expires_at) if wish.expires_at else None,

@@ -164,11 +164,12 @@ class CommandMessage(Message):
     """``command`` QoS 1, duty room → gateway. seen: the newest event of the alarm that the person saw.
 
     An acknowledge is refused with ``rang_again`` when the alarm has rung since; without seen there is no such check.
+    alarm_id: null only for a test, which is about no alarm yet.
     """
 
     command_id: str
     kind: CommandKind
-    alarm_id: str
+    alarm_id: str | None = None
     by: PersonBody | None = None
     at: Time
     expires_at: Time | None = None

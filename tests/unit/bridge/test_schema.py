@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from cloud_bridge import schema
 from cloud_bridge.city_messages import CityPlace, Lost
+from cloud_bridge.duty_inbox import command_of
 from cloud_bridge.messages import (
     CommandMessage,
     DutyMessage,
@@ -119,3 +120,8 @@ def test_what_is_no_number_is_no_message(number: str) -> None:
     good["value"] = 0
     with pytest.raises(ValidationError):
         EventMessage.model_validate_json(json.dumps(good).replace('"value": 0', f'"value": {number}'))
+
+
+def test_a_test_command_needs_no_alarm() -> None:
+    body = b'{"v":1,"command_id":"c1","kind":"test","alarm_id":null,"at":"2026-09-21T14:13:20.123Z"}'
+    assert command_of(CommandMessage.model_validate_json(body)).alarm_id == ""
