@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -19,6 +19,8 @@ from edge.ports import Clockwork, CommandFn
 COMMANDS_MAX = 512
 """Commands under way at once: what may wait in the broker while we are away. More get no answer, and are asked again:
 an answer that says no could not be taken back when the same command comes again and is done."""
+FRESH_MS = 60_000
+"""A command whose own time fits the duty room's clock so closely was made just now, whatever our clock says."""
 
 M = TypeVar("M", bound=Message)
 
@@ -72,6 +74,7 @@ class DutyInbox:
         self._receipts: list[tuple[str, Received]] = []
         self._arrived = asyncio.Event()
         self._commands = 0
+        self._skew_ms: int | None = None
 
     async def receive(self) -> None:
         """Never waits for the journal: while a disk refuses commits, duty messages must still be heard."""
@@ -115,6 +118,7 @@ class DutyInbox:
         elif name == "duty":
             duty = self._parse(DutyMessage, received)
             if duty is not None:
+                self._skew_ms = parse_rfc3339(duty.at) - self._clock.wall_ms()
                 self._calls.on_duty(duty)
         else:
             self._calls.count("unknown_topic")
@@ -154,12 +158,22 @@ class DutyInbox:
 
     async def _outcome(self, wish: CommandMessage) -> CommandOutcome:
         try:
-            return await self._calls.command(command_of(wish))
+            return await self._calls.command(by_our_clock(command_of(wish), self._skew_ms, self._clock.wall_ms()))
         except NotDurable:
             return self._refused(wish, "not_durable", "the journal takes no commits: nothing was changed, ask again")
 
     def _refused(self, wish: CommandMessage, code: str, message: str) -> CommandOutcome:
         return CommandOutcome(wish.command_id, Result.REFUSED, code, message, self._clock.wall_ms())
+
+
+def by_our_clock(command: Command, skew_ms: int | None, now_ms: int) -> Command:
+    """The command with its end in our time. skew_ms: how far the duty room's clock is ahead of ours, if known.
+
+    A building without a time server drifts; a fast clock must not make every acknowledgement too old.
+    """
+    if skew_ms is None or command.expires_ms is None or abs(command.at_ms - now_ms - skew_ms) > FRESH_MS:
+        return command
+    return replace(command, expires_ms=command.expires_ms - skew_ms)
 
 
 def command_of(wish: CommandMessage) -> Command:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge.model import (
     AlarmClass,
@@ -176,6 +176,12 @@ class CommandMessage(Message):
     reason: str | None = None
     until: Time | None = None
     seen: str | None = None
+
+    @model_validator(mode="after")
+    def _about_an_alarm(self) -> CommandMessage:
+        if self.alarm_id is None and self.kind is not CommandKind.TEST:
+            raise ValueError("alarm_id is missing")
+        return self
 
 
 class OutcomeMessage(Message):
