@@ -17,6 +17,8 @@ KINDS = {
     "rf433": "device_drivers.serial",
     "gbt26875-server": "device_drivers.gbt26875",
     "espa444": "device_drivers.espa444",
+    "dlt645": "device_drivers.meters",
+    "cjt188": "device_drivers.meters",
 }
 """Kind of a link → package with ``create``. Imported only when a building uses it: memory is for what is there."""
 

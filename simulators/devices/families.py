@@ -9,6 +9,7 @@ from edge.model import Device
 from simulators.building import GroundTruth
 from simulators.devices.espa444 import NursePanel
 from simulators.devices.gbt26875 import TransmitterFleet
+from simulators.devices.meters import MeterLine
 
 
 class FarEnd(Protocol):
@@ -36,5 +37,18 @@ def _fire(options: Mapping[str, Any], devices: Sequence[Device], truth: GroundTr
     return TransmitterFleet(host, int(options["port"]), devices, truth, seed)
 
 
-FAMILIES: Mapping[str, Make] = {"gbt26875-server": _fire, "espa444": NursePanel}
+def _electric(options: Mapping[str, Any], devices: Sequence[Device], truth: GroundTruth, seed: int) -> FarEnd:
+    return MeterLine(options, devices, truth, seed, electric=True)
+
+
+def _water(options: Mapping[str, Any], devices: Sequence[Device], truth: GroundTruth, seed: int) -> FarEnd:
+    return MeterLine(options, devices, truth, seed, electric=False)
+
+
+FAMILIES: Mapping[str, Make] = {
+    "gbt26875-server": _fire,
+    "espa444": NursePanel,
+    "dlt645": _electric,
+    "cjt188": _water,
+}
 """Kind of a link → its far end."""
