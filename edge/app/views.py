@@ -13,7 +13,7 @@ from edge.config import Building
 from edge.decide.alarms import Alarm
 from edge.flow.devices import PointView
 from edge.flow.engine import Engine
-from edge.model import Clock, Command, CommandOutcome, Condition, Device
+from edge.model import Clock, Command, CommandOutcome, Condition, Device, Outcome, TryLater, Write, WriteFn
 from edge.ports import Clockwork, Entry
 from edge.web import Durations, Figures
 
@@ -56,6 +56,7 @@ class Views:
         self._counters = counters
         self._commits = commits
         self.duty_room: DutyRoomLink | None = None
+        self.write: WriteFn | None = None
 
     # edge.web.GatewayView
 
@@ -82,6 +83,10 @@ class Views:
     async def command(self, command: Command) -> CommandOutcome:
         """The one door for wishes."""
         return await self._engine.command(command)
+
+    async def set_point(self, write: Write) -> Outcome:
+        """Set a point through the supervisor of its link."""
+        return TryLater("the gateway is still starting") if self.write is None else await self.write(write)
 
     def checks(self) -> Mapping[str, str]:
         """What must stand for the gateway to be ready."""

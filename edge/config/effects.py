@@ -132,7 +132,7 @@ def linkages(forms: Sequence[LinkageForm], trees: Sequence[Tree], found: Found, 
         elif "on" in write and not isinstance(form.value, bool):
             report.error(*at, "linkage-value", value=form.value, point=form.point)
         else:
-            made.append(Linkage(key, form.value, classes, form.priority))
+            made.append(Linkage(key, form.value, classes, form.priority, form.triggers))
     return tuple(made)
 
 

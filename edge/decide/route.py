@@ -39,15 +39,28 @@ def sounding(
     return frozenset(points)
 
 
-def linked(event: AlarmEvent, linkages: Sequence[Linkage]) -> tuple[Write, ...]:
-    """What a ringing event sets, e.g. the gas valve closes. Nothing is ever undone from here."""
+def linked(event: AlarmEvent, linkages: Sequence[Linkage], alarms: Iterable[Alarm] = ()) -> tuple[Write, ...]:
+    """What a ringing event sets, e.g. the gas valve closes. Nothing is ever undone from here.
+
+    alarms: all that are open, for linkages that ask for more than one device in alarm.
+    """
     if event.kind not in RINGING_KINDS or event.condition is not Condition.ON or event.test:
         return ()
-    return tuple(
-        Write(linkage.point, linkage.value)
-        for linkage in linkages
-        if event.alarm_class in linkage.classes and event.priority <= linkage.priority
-    )
+    found = []
+    for linkage in linkages:
+        if event.alarm_class not in linkage.classes or event.priority > linkage.priority:
+            continue
+        devices = {event.device} | {
+            alarm.subject.device
+            for alarm in (alarms if linkage.triggers > 1 else ())
+            if alarm.alarm_class in linkage.classes
+            and alarm.priority <= linkage.priority
+            and alarm.condition is Condition.ON
+            and not alarm.last.test
+        }
+        if len(devices) >= linkage.triggers:
+            found.append(Write(linkage.point, linkage.value))
+    return tuple(found)
 
 
 def notices(

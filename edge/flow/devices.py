@@ -12,6 +12,7 @@ from edge.decide import freshness
 from edge.decide.alarms import Alarm
 from edge.decide.rules import START, START_ON, Level, RuleState, combine, due, judge, unknown
 from edge.model import (
+    CLASSES,
     SILENT_CAUSES,
     AlarmClass,
     BadCause,
@@ -86,7 +87,10 @@ class PointState:
 
 @dataclass(slots=True)
 class DeviceState:
-    """One device. heard_s: last answer of any kind. since_s: start of its present supervision."""
+    """One device. heard_s: last answer of any kind. since_s: start of its present supervision.
+
+    disagree: outputs that were set and read back as something else.
+    """
 
     device: Device
     since_s: float
@@ -94,6 +98,12 @@ class DeviceState:
     said_offline: bool = False
     points: dict[str, PointState] = field(default_factory=dict)
     classes: tuple[AlarmClass, ...] = ()
+    disagree: set[str] = field(default_factory=set)
+
+    @property
+    def disagreeing(self) -> PointState | None:
+        """An output that is not what it was set to."""
+        return self.points[min(self.disagree)] if self.disagree else None
 
     def hear(self, now_s: float) -> None:
         """It answered."""
@@ -122,6 +132,8 @@ class DeviceState:
         level = combine(judged)
         if alarm_class is not AlarmClass.DEVICE_FAULT or level.condition is Condition.ON:
             return level
+        if self.disagree:
+            return Level(Condition.ON, CLASSES[AlarmClass.DEVICE_FAULT].priority)
         if self.heard_s is None or self.heard_s < self.since_s:
             return Level(Condition.UNKNOWN, 4)
         bad = [point.bad_since_s for point in self.points.values() if point.bad_since_s is not None]

@@ -16,11 +16,25 @@ from edge.decide.route import linked, sounding
 from edge.flow.engine import Engine
 from edge.flow.nap import nap
 from edge.limits import NOTICE_CHILDREN_MAX, NOTICE_RETRY_GAPS_S, TICK_S
-from edge.model import Delivered, EventKind, Linkage, Notice, PointKey, Refused, Sounder, TryLater, Write, WriteFn
+from edge.model import (
+    Delivered,
+    EventKind,
+    Linkage,
+    Notice,
+    PointKey,
+    Quality,
+    Refused,
+    Sounder,
+    TryLater,
+    Write,
+    WriteFn,
+)
 from edge.ports import Channel, Clockwork, Entry
 
 WRITE_RETRY_S = 2.0
 """Between attempts to set a sounder or a linkage that did not take."""
+SETTLE_S = 3.0
+"""A reading this long after a write shows what became of it; one before may still be older."""
 SOUNDER_REFRESH_S = 10.0
 """A sounder that should be on is set again this often: a relay board that lost power forgets."""
 
@@ -37,12 +51,13 @@ class _Owed:
 
 @dataclass(slots=True)
 class _Wanted:
-    """An output: what it should be, whether it took, when to look again (monotonic)."""
+    """An output: what it should be, whether it took, when it was set and when to look again (monotonic)."""
 
     value: bool | int | float | str
     took: bool = False
     due_s: float = 0.0
     busy: bool = False
+    set_s: float = 0.0
 
 
 class Dispatcher:
@@ -94,6 +109,7 @@ class Dispatcher:
         for sounder in self._sounders:
             self._want(sounder.point, sounder.point in on)
         for point, wanted in self._outputs.items():
+            self._compare(point, wanted, now_s)
             if not wanted.busy and now_s >= wanted.due_s:
                 wanted.busy = True
                 self._spawn(self._set(point, wanted, wanted.value), f"set {point}")
@@ -106,6 +122,20 @@ class Dispatcher:
             busy[channel] += 1
             self._spawn(self._tell(owed), f"tell {owed.notice.recipient}")
 
+    def _compare(self, point: PointKey, wanted: _Wanted, now_s: float) -> None:
+        """An output that reads as something else, long after it was set, is a fault of its device, and is set again."""
+        state = self._engine.devices.points.get(point)
+        reading = state.reading if state is not None else None
+        if state is None or reading is None or wanted.busy or not wanted.took or reading.quality is not Quality.GOOD:
+            return
+        if reading.received_s < wanted.set_s + SETTLE_S:
+            return
+        if reading.value == wanted.value:
+            state.device.disagree.discard(point.point)
+        elif point.point not in state.device.disagree:
+            state.device.disagree.add(point.point)
+            wanted.took, wanted.due_s = False, now_s
+
     def sounding_now(self) -> frozenset[PointKey]:
         """Sounders that have been set on and have taken it."""
         return frozenset(point for point, wanted in self._outputs.items() if wanted.took and wanted.value is True)
@@ -115,14 +145,15 @@ class Dispatcher:
         for notice in entry.notices:
             self._owe(notice)
         for event in entry.events:
-            for write in linked(event, self._linkages):
+            for write in linked(event, self._linkages, self._engine.alarms()):
                 self._want(write.key, write.value, again=True)
         self._wake.set()
 
     def _link(self, alarm: Alarm) -> None:
         """After a start: what an open alarm has set is set again; closing a closed valve harms nobody."""
         if alarm.unanswered:
-            for write in linked(replace(alarm.last, kind=EventKind.RAISED), self._linkages):
+            event = replace(alarm.last, kind=EventKind.RAISED)
+            for write in linked(event, self._linkages, self._engine.alarms()):
                 self._want(write.key, write.value)
 
     def _want(self, point: PointKey, value: bool | int | float | str, again: bool = False) -> None:
@@ -141,7 +172,10 @@ class Dispatcher:
         if current is not wanted:
             return
         wanted.took = isinstance(outcome, Delivered)
-        now_s = self._clock.monotonic()
+        now_s = wanted.set_s = self._clock.monotonic()
+        state = self._engine.devices.points.get(point)
+        if state is not None and isinstance(outcome, TryLater) and outcome.disagrees:
+            state.device.disagree.add(point.point)
         if not wanted.took:
             wanted.due_s = now_s + WRITE_RETRY_S
         else:

@@ -337,7 +337,7 @@ class Engine:
         events = self._level(device, AlarmClass.DEVICE_OFFLINE, Level(silent, priority), None, stamp)
         fault = device.level(AlarmClass.DEVICE_FAULT, now_s)
         if fault.rule is None:
-            events += self._level(device, AlarmClass.DEVICE_FAULT, fault, None, stamp)
+            events += self._level(device, AlarmClass.DEVICE_FAULT, fault, device.disagreeing, stamp)
         return events
 
     # Inside

@@ -122,9 +122,13 @@ class Sounder:
 
 @dataclass(frozen=True, slots=True)
 class Linkage:
-    """What is set when an alarm of these classes is this urgent or more, e.g. close the gas valve."""
+    """What is set when an alarm of these classes is this urgent or more, e.g. close the gas valve.
+
+    triggers: how many devices must be in alarm at the same time (2: GB 50116 §4.1.6, two independent triggers).
+    """
 
     point: PointKey
     value: Value
     classes: tuple[AlarmClass, ...]
     priority: int = 1
+    triggers: int = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,39 +21,28 @@ from edge.model import (
     Person,
     Place,
     Result,
-    Via,
     rfc3339,
 )
+from edge.web.bodies import By, person_of
 from edge.web.gate import Gate, problem
 from edge.web.metrics import Scrape
 from edge.web.page import LocalPage, mount_page
+from edge.web.points import mount_points
 from edge.web.view import AlarmView, GatewayView, PointView
 
-NAME_LENGTH_MAX = 100
 REASON_LENGTH_MAX = 500
-
-
-class ByBody(BaseModel):
-    """The person who asks."""
-
-    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
-    id: str = Field(min_length=1, max_length=NAME_LENGTH_MAX)
-    name: str = Field(min_length=1, max_length=NAME_LENGTH_MAX)
-    via: Via = Via.API
 
 
 class VerbBody(BaseModel):
     """Body of a verb: who, and why. A plain name stands for a person known by it alone."""
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
-    by: ByBody | Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
+    by: By
     reason: str | None = Field(default=None, max_length=REASON_LENGTH_MAX)
 
     def person(self) -> Person:
         """As the noun."""
-        if isinstance(self.by, str):
-            return Person(self.by, self.by, Via.API)
-        return Person(self.by.id, self.by.name, self.by.via)
+        return person_of(self.by)
 
 
 def create_app(view: GatewayView, token: str, page: LocalPage | None = None) -> FastAPI:
@@ -68,6 +57,7 @@ def create_app(view: GatewayView, token: str, page: LocalPage | None = None) -> 
     _open_routes(app, view)
     _reading_routes(app, view)
     _verb_route(app, view)
+    mount_points(app, view)
     if page is not None:
         mount_page(app, view, page)
 
@@ -88,7 +78,8 @@ def _errors(app: FastAPI) -> None:
     async def unreadable(_request: Request, fault: RequestValidationError) -> Response:
         # What was sent stays out of the answer: it may hold what somebody should not have pasted.
         found = [{"at": ".".join(str(part) for part in e["loc"]), "what": e["msg"]} for e in fault.errors()]
-        return problem(422, "body", "the body does not fit: send {by: {id, name}, reason?}", errors=found)
+        wanted = "the body does not fit: send {by: {id, name}, reason?}, or {value, by} to a point"
+        return problem(422, "body", wanted, errors=found)
 
     @app.exception_handler(NotDurable)
     async def not_durable(_request: Request, _fault: NotDurable) -> Response:

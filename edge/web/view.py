@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edge.model import AlarmEvent, BadCause, Command, CommandOutcome, Device, Person, Quality, Value
+from edge.model import AlarmEvent, BadCause, Command, CommandOutcome, Device, Outcome, Person, Quality, Value, Write
 
 
 class PointView(Protocol):
@@ -92,6 +92,10 @@ class GatewayView(Protocol):
 
     async def command(self, command: Command) -> CommandOutcome:
         """The one door for wishes; returns after the commit. Raises NotDurable."""
+        ...
+
+    async def set_point(self, write: Write) -> Outcome:
+        """Set a point through the link's owner; returns after the read-back."""
         ...
 
     def checks(self) -> Mapping[str, str]:

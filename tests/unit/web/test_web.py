@@ -26,8 +26,10 @@ from edge.model import (
     CommandKind,
     CommandOutcome,
     Condition,
+    Delivered,
     Device,
     EventKind,
+    Outcome,
     Person,
     Place,
     Point,
@@ -38,6 +40,7 @@ from edge.model import (
     RuleKind,
     Value,
     Via,
+    Write,
 )
 from edge.web import (
     Durations,
@@ -99,6 +102,8 @@ class Gateway:
     answer: tuple[Result, str] = (Result.DONE, "acknowledged")
     state: dict[str, str] = field(default_factory=lambda: {"journal": "ok", "broker": "ok"})
     durable: bool = True
+    written: list[Write] = field(default_factory=list)
+    outcome: Outcome = Delivered("read back")
 
     def now_ms(self) -> int:
         return NOW_MS
@@ -126,6 +131,10 @@ class Gateway:
         self.said.append(command)
         result, code = self.answer
         return CommandOutcome(command.command_id, result, code, f"text of {code}", NOW_MS)
+
+    async def set_point(self, write: Write) -> Outcome:
+        self.written.append(write)
+        return self.outcome
 
     def checks(self) -> Mapping[str, str]:
         return self.state
