@@ -57,6 +57,15 @@ class LinkSettings:
     options: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ModemSettings:
+    """The gateway's GSM modem. pin: of its SIM card, if it asks for one."""
+
+    port: str
+    baudrate: int = 115200
+    pin: str | None = None
+
+
 class Driver(Protocol):
     """One link with its devices. Raises only Unreachable | Garbled | Denied | WrongDevice.
 

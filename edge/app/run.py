@@ -25,10 +25,13 @@ from cloud_bridge.duty_room_link import DutyRoomLink
 from cloud_bridge.messages import DutyMessage
 from cloud_bridge.summary import Frame
 from device_drivers import registry
+from edge.app.sms_answers import SmsAnswers
 from edge.app.views import Counters, Views
 from edge.channels.messenger import Messenger
+from edge.channels.sms import Sms, Wiring
 from edge.clock import ClockTrust, SystemClock
 from edge.config import Building, finding_line, load_building
+from edge.config.modem import LINK as MODEM
 from edge.decide.alarms import Alarm
 from edge.errors import ConfigError, DataDirLocked
 from edge.flow.dispatch import Dispatcher
@@ -37,7 +40,7 @@ from edge.flow.settings import EngineSettings
 from edge.flow.supervise import Supervisor
 from edge.limits import TICK_S
 from edge.model import Outcome, Place, Recipient, Refused, Write
-from edge.ports import Kit
+from edge.ports import Channel, Kit
 from edge.store.inspect import JOURNAL_NAME
 from edge.store.journal import SqliteJournal
 from edge.store.lock import DataDirLock
@@ -140,7 +143,7 @@ class GatewayProcess:
         self._views = Views(building, engine, clock, self._trust(), self._counters, self._commits)
         engine.listeners.saved.append(self._counters.saved)
         dispatcher = Dispatcher(
-            engine, {"messenger": Messenger.of(building.roster)}, self._write, building.sounders, building.linkages, clock
+            engine, self._channels(data_dir), self._write, building.sounders, building.linkages, clock
         )
         bridge = Bridge(await self._uplinks(data_dir))
         engine.listeners.saved.append(bridge.saved)
@@ -185,7 +188,7 @@ class GatewayProcess:
         return EngineSettings(
             gateway_id=building.gateway.id,
             place=Place(community=building.site.community, building=building.site.building),
-            links=tuple(link.id for link in building.links),
+            links=(*(link.id for link in building.links), *((MODEM,) if building.modem is not None else ())),
             devices=building.devices,
             roster=building.roster,
             ack_keys=building.ack_keys,
@@ -204,6 +207,24 @@ class GatewayProcess:
         subject = alarm.subject
         detail = detail_words(alarm.alarm_class, subject.device, alarm.last.value, subject.unit)
         return message(alarm.alarm_class, alarm.priority, subject.place, alarm.count, link, detail)
+
+    def _channels(self, data_dir: Path) -> dict[str, Channel]:
+        """Every way to people that this building has; the modem is shown as a line, so that its loss is an alarm."""
+        building, engine = self._building, self.engine
+        channels: dict[str, Channel] = {"messenger": Messenger.of(building.roster)}
+        if building.modem is not None:
+            secret = load_or_create_secret(data_dir, "sms.key")
+            answers = SmsAnswers(secret, building.roster, engine.alarms, engine.command, self._clock)
+            wiring = Wiring(
+                answers.code,
+                answers.answered,
+                lambda up, why: engine.link(MODEM, up, why),
+                lambda cause: self._reject(MODEM, cause),
+            )
+            modem = Sms(building.modem, building.roster, wiring, self._clock)
+            self._spawn(modem.run(), "modem")
+            channels["sms"] = modem
+        return channels
 
     async def _uplinks(self, data_dir: Path) -> list[Uplink]:
         building, engine = self._building, self.engine

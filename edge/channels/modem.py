@@ -139,7 +139,7 @@ class Modem:
         if pin is None or not any("SIM PIN" in line for line in lines):
             raise Denied(f"{self._port}: the SIM card says {' '.join(lines)} (give modem.pin, or unlock the card)")
         try:
-            await self.ask(f'AT+CPIN="{pin}"')
+            await self.ask(f'AT+CPIN="{"".join(pin)}"')
         except ModemError as fault:
             raise Denied(f"{self._port}: the SIM card refuses its PIN: three wrong ones lock it") from fault
 

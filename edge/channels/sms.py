@@ -16,7 +16,7 @@ from edge.channels.pdu import BadPdu, Received, Report, parse, submits
 from edge.errors import Denied, Unreachable
 from edge.limits import LINK_BACKOFF_S_MAX, LINK_BACKOFF_S_MIN
 from edge.model import Delivered, Notice, Outcome, Recipient, Refused, TryLater
-from edge.ports import Clockwork
+from edge.ports import Clockwork, ModemSettings
 
 SCHEME = "sms:"
 CHECK_S = 30.0
@@ -25,15 +25,6 @@ NO_SUCH_NUMBER = frozenset({1, 28, 30, 304})
 """+CMS errors that no repetition mends: unassigned, unknown or malformed number. All others may pass."""
 AWAITED_MAX = 512
 """Delivery reports waited for; a network may never send them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModemSettings:
-    """The modem of a gateway. pin: of its SIM card, if it asks for one."""
-
-    port: str
-    baudrate: int = 115200
-    pin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from edge.config.devices import Library, build_devices, check_rows, table_rows
 from edge.config.document import Tree
 from edge.config.forms import check_form, unknown_key, wrong_type
 from edge.config.links import endpoint_of, options_of
+from edge.config.modem import read_modem
 from edge.config.report import Report
 from edge.config.schema import (
     AnyLink,
@@ -23,6 +24,7 @@ from edge.config.schema import (
     GatewayForm,
     LinkageForm,
     LinkForm,
+    ModemForm,
     OverrideForm,
     RecipientForm,
     SiteForm,
@@ -112,6 +114,7 @@ def read_building(path: Path, report: Report) -> Building | None:
     found: effects.Found = build_devices(check_rows(rows, report), kinds, site, library, report)
     found = _overridden(sections, found)
     roster = _roster(source, sections)
+    modem = read_modem(source, tree, sections.one("modem", ModemForm), roster, [settings.id for settings, _ in links])
     duty_room = source.broker(tree.get("duty_room"), sections.one("duty_room", BrokerForm))
     city = _city(source, sections)
     sounder_forms, sounder_trees = sections.many("sounders", SounderForm)
@@ -133,6 +136,7 @@ def read_building(path: Path, report: Report) -> Building | None:
         links=tuple(settings for settings, _ in links),
         devices=tuple(device for device, _ in found),
         roster=roster,
+        modem=modem,
         duty_room=duty_room,
         city=city,
         sounders=sounders,

@@ -262,8 +262,16 @@ class LinkageForm(Form):
     value: Scalar
 
 
+class ModemForm(Form):
+    """A GSM modem on a serial line, for short messages. pin: of its SIM card, if it asks for one."""
+
+    port: Text
+    baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 115200
+    pin: Text | None = None
+
+
 class RecipientForm(Form):
-    """A person whom the gateway itself tells. tell: Apprise URLs."""
+    """A person whom the gateway itself tells. tell: Apprise URLs, and sms:NUMBER for the gateway's own modem."""
 
     id: Id
     name: Text
@@ -307,6 +315,7 @@ class BuildingForm(Form):
     sounders: list[SounderForm] | None = None
     linkages: list[LinkageForm] = []
     roster: list[RecipientForm] = []
+    modem: ModemForm | None = None
     duty_room: BrokerForm | None = None
     uplinks: UplinksForm = UplinksForm()
 

@@ -10,7 +10,7 @@ from device_drivers.profiles import Profile
 from edge.config.secret import Secret
 from edge.errors import Finding
 from edge.model import Device, Linkage, PointKey, Recipient, Sounder
-from edge.ports import LinkSettings
+from edge.ports import LinkSettings, ModemSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Building:
     links: tuple[LinkSettings, ...]
     devices: tuple[Device, ...]
     roster: tuple[Recipient, ...] = ()
+    modem: ModemSettings | None = None
     duty_room: BrokerSettings | None = None
     city: CitySettings | None = None
     sounders: tuple[Sounder, ...] = ()

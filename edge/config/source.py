@@ -16,6 +16,7 @@ from edge.config.settings import BrokerSettings
 
 BROKER_SCHEMES = ("mqtt", "mqtts")
 _SERVICE = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_NUMBER = re.compile(r"sms:\+?[0-9]{5,20}")
 _HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
@@ -68,10 +69,12 @@ class Source:
         return self.secret(tree)
 
     def tell(self, tree: Tree) -> Secret | None:
-        """One Apprise URL: a secret when it is not to this very machine."""
+        """One Apprise URL, a secret when it is not to this very machine; or sms:NUMBER."""
         url = self.secret(tree)
         if url is None:
             return None
+        if _NUMBER.fullmatch(url.reveal().strip()):
+            return url
         at = (tree.file, tree.line, tree.column)
         if not _SERVICE.fullmatch(url.reveal().strip()):
             self.report.error(*at, "bad-value", "tell-url")

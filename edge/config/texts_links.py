@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LINK_TEXTS: Mapping[str, tuple[str, str, str, str]] = {
+    "no-modem": (
+        "{value!r} is to be told by short message, and this gateway has no modem",
+        "add `modem: {{port: …}}`, or another way under `tell`",
+        "要用短信通知 {value!r}，但本网关没有短信模块", "请添加 `modem: {{port: …}}`，或在 `tell` 下改用其他方式",
+    ),
+    "modem-link": (
+        "{value!r} is also the name of a link", "give that link another id: the modem is shown under this name",
+        "{value!r} 也是一条线路的编号", "请为该线路另取编号：短信模块以此名称显示",
+    ),
     "slow-detect": (
         "link {link!r} needs {scan} s to read its {count} life-safety devices; an alarm must be seen within {limit} s",
         "{baudrate} Bd would be enough, or move {move} of its devices to another link",

@@ -10,9 +10,10 @@ import pytest
 
 from edge.channels import modem as modem_file
 from edge.channels import sms as sms_file
-from edge.channels.sms import ModemSettings, Sms, Wiring
+from edge.channels.sms import Sms, Wiring
 from edge.clock import SystemClock
 from edge.model import Delivered, Notice, Recipient, Refused, TryLater
+from edge.ports import ModemSettings
 from simulators.modem import ModemStandIn
 
 LI = "+8613800138000"
