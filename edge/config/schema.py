@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from device_drivers.profiles.schema import Scalar
+from edge.config.uplink_forms import OtherUplinksForm
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """Ids become topics, file names and columns."""
@@ -254,10 +255,14 @@ class SounderForm(Form):
 
 
 class LinkageForm(Form):
-    """What is set when an alarm of these classes reaches this priority. A gas valve is closed, never opened."""
+    """What is set when an alarm of these classes reaches this priority. A gas valve is closed, never opened.
+
+    triggers: how many devices must be in alarm at the same time; 2 where two independent triggers are asked for.
+    """
 
     classes: Annotated[list[ClassPattern], Field(min_length=1)]
     priority: int = Field(default=1, ge=1, le=4)
+    triggers: int = Field(default=1, ge=1, le=2)
     point: Text
     value: Scalar
 
@@ -291,13 +296,13 @@ class BrokerForm(Form):
 
 
 class CityForm(BrokerForm):
-    """The city's broker and how often it gets a summary."""
+    """The city's broker, or https:// addresses that take its messages, and how often it gets a summary."""
 
     every_s: Seconds = 300.0
 
 
-class UplinksForm(Form):
-    """Where summaries go."""
+class UplinksForm(OtherUplinksForm):
+    """Who is told outside of the building: the city gets summaries, the others what they ask for."""
 
     city: CityForm | None = None
 
