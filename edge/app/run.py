@@ -141,6 +141,7 @@ class GatewayProcess:
             engine.damage = f"the journal cannot be opened, what it holds is not known: {self._journal.refused}"
             log.error("journal", why=engine.damage)
         self._views = Views(building, engine, clock, self._trust(), self._counters, self._commits)
+        self._views.write = self._write
         engine.listeners.saved.append(self._counters.saved)
         dispatcher = Dispatcher(
             engine, self._channels(data_dir), self._write, building.sounders, building.linkages, clock
