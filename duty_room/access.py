@@ -12,11 +12,12 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from duty_room.limits import SESSION_IDLE_S, SESSION_MAX_S, SIGN_IN_S
@@ -32,12 +33,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. csrf is set exactly for browser sessions. key names the grant without revealing it."""
+    """Who asks. csrf is set exactly for browser sessions. key names the grant without revealing it.
+
+    name is the account; shift holds the names of the people on duty at that console, empty before they said so.
+    """
 
     key: str
     role: str
     name: str
     csrf: str | None
+    shift: tuple[str, ...] = ()
 
     def may(self, role: str) -> bool:
         """Does this role reach as far as that one?"""
@@ -142,7 +147,19 @@ def by_session(conn: Connection, secret: str, now_ms: int) -> tuple[Principal, i
     used = int(row.used_ms or row.made_ms)
     if now_ms - used >= SESSION_IDLE_S * 1000:
         return None
-    return Principal(row.hash[:16], row.role, row.name, row.csrf), used
+    shift = tuple(orjson.loads(row.shift)) if row.shift else ()
+    return Principal(row.hash[:16], row.role, row.name, row.csrf, shift), used
+
+
+def set_shift(tx: Tx, session: str, principal: Principal, names: Sequence[str]) -> None:
+    """The people on duty at this console, first the one whose name the steps carry. Empty: the shift has ended.
+
+    The account that says so stays in the log, beside who was on duty before.
+    """
+    held = (t.grants.c.hash == digest(session)) & (t.grants.c.kind == "session")
+    tx.conn.execute(update(t.grants).where(held).values(shift=orjson.dumps(list(names)).decode()))
+    facts = {"names": list(names), "before": list(principal.shift), "session": principal.key}
+    tx.chain.append(tx.now_ms, "access", "shift", principal.name, facts)
 
 
 def never_signed_in(conn: Connection) -> bool:
@@ -152,6 +169,7 @@ def never_signed_in(conn: Connection) -> bool:
 
 # -------------------------------------------------------------------------------- for the command line
 def _with_store(settings: Settings, work: Callable[[Tx], T]) -> T:
+    os.umask(0o077)  # The command may be the first to touch the folder: whatever it makes is for its user only.
     store = Store(settings.data_dir, settings.database, wall_ms=lambda: time.time_ns() // 1_000_000)
     try:
         store.open()

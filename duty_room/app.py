@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -264,7 +265,13 @@ def _listen(settings: Settings) -> socket.socket:
 
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Plain tracebacks: the default prints local variables, and some of them are secrets, names and places of people.
+    lines = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso"), lines],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     lock: DataDirLock | None = None
     room: DutyRoom | None = None
     try:

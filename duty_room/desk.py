@@ -149,9 +149,11 @@ class Desk:
                 change = steps.take(incident, wish)
             except IllegalStep as fault:
                 raise Impossible(fault.code, incident) from fault
-            incident = rows.save(tx, change)
+            incident = rows.save(tx, change, {"account": wish.account} if wish.account else None)
             if wish.kind == "escalate":
                 self._escalate(tx, incident)
+            elif wish.kind in ("pass-on", "support"):
+                self._others(tx, incident, wish.by.id)
         return incident
 
     def _escalate(self, tx: Tx, incident: Incident) -> None:
@@ -165,6 +167,18 @@ class Desk:
             rows.put_notice(tx, incident, person.id, step, "alarm", f"e{incident.version}")
         if rung is not None:
             rows.put_ladder(tx, incident.id, ladder.climbed(rung, len(people), incident.priority, tx.now_ms))
+
+    def _others(self, tx: Tx, incident: Incident, asks: str) -> None:
+        """Somebody cannot go, or needs help there: his peers and the next tier are told at once, he himself is not."""
+        people = self.registry.steps(incident)
+        if not people:
+            return
+        rung = rows.ladder(tx.conn, incident.id)
+        step = min(max(rung.step, 1) if rung else 1, len(people) - 1)
+        going = {helper.id for helper in incident.helpers}
+        told = {p.id for p in (*people[0], *people[step])} - going - {asks}
+        for person_id in sorted(told or {p.id for p in people[-1]} - {asks}):
+            rows.put_notice(tx, incident, person_id, step, "alarm", f"o{incident.version}")
 
     # ------------------------------------------------------------------ time → incident
     async def tick(self, now_ms: int) -> None:

@@ -44,12 +44,14 @@ ARCHIVE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the timeline. reason is for people."""
+    """One line of the timeline. reason is for people; value (with its unit) is what the device measured then."""
 
     at_ms: int
     step: str
     by: Person | None = None
     reason: str | None = None
+    value: float | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Incident:
     version counts every change; decided is the version of the last change that a person must have seen before
     acting (a step of a person, a ring): see ``incidents.check_version``. rings counts how often it rang anew.
     stage_ms: when the present state began. awaited/unheard: commands without an outcome, and without one for too long.
-    refused: outcome codes of refusals since the last ring.
+    refused: outcome codes of refusals since the last ring. support: somebody there asked for more people.
     """
 
     id: str
@@ -148,6 +150,7 @@ class Incident:
     late: bool = False
     overdue: bool = False
     escalated: bool = False
+    support: bool = False
     shelved_until_ms: int | None = None
     cause: str | None = None
     note: str | None = None
@@ -210,6 +213,7 @@ class Incident:
             "out_of_service": AlarmState.OOSRV in states,
             "overdue": self.overdue,
             "escalated": self.escalated,
+            "support": self.support,
             "unprotected": self.alarm_class is AlarmClass.LINK_DOWN and self.condition is Condition.ON,
         }
         return tuple(word for word, holds in marks.items() if holds)

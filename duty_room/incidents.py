@@ -77,7 +77,7 @@ def fold_event(
     new = replace(old, alarms=alarms, priority=min(old.priority, event.priority), late=old.late or event.late)
     if event.kind is EventKind.REPEATED:
         new = replace(new, repeats=old.repeats + 1)
-    line = Step(event.received_ms, event.kind.value, event.by, event.reason)
+    line = _line(event)
     if _rings(known, event, newer):
         return _rung(old, new, event, now_ms, line)
     if event.kind is EventKind.ACKNOWLEDGED and event.by is not None:
@@ -100,6 +100,13 @@ def _rings(known: AlarmView | None, event: AlarmEvent, newer: bool) -> bool:
     return newer and event.state in UNANSWERED and known.state not in UNANSWERED
 
 
+def _line(event: AlarmEvent) -> Step:
+    """The event on the timeline; a measured value is worth reading, a state or a count of devices is not."""
+    measured = event.unit is not None and isinstance(event.value, int | float) and not isinstance(event.value, bool)
+    value = float(event.value) if measured and event.value is not None else None
+    return Step(event.received_ms, event.kind.value, event.by, event.reason, value, event.unit if measured else None)
+
+
 def _view(event: AlarmEvent, local: bool) -> AlarmView:
     return AlarmView(
         id=event.alarm_id,
@@ -118,7 +125,7 @@ def _view(event: AlarmEvent, local: bool) -> AlarmView:
 
 def _opened(gateway: str, event: AlarmEvent, now_ms: int, local: bool, anew: bool) -> Change:
     """The first thing ever heard of an alarm, whatever it is, opens an incident that asks for a person."""
-    line = Step(event.received_ms, event.kind.value, event.by, event.reason)
+    line = _line(event)
     answered = event.kind is EventKind.ACKNOWLEDGED and event.by is not None
     answer = Answer(event.by, event.received_ms) if answered and event.by is not None else None
     incident = Incident(
@@ -151,6 +158,7 @@ def _rung(old: Incident, new: Incident, event: AlarmEvent, now_ms: int, line: St
         acknowledged=None,
         refused=(),
         overdue=False,
+        support=False,
         # A real alarm during a test is real; a test ring never hides a real one.
         test=old.test and event.test,
         shelved_until_ms=None if new.priority == 1 else old.shelved_until_ms,
@@ -165,7 +173,7 @@ def _rung(old: Incident, new: Incident, event: AlarmEvent, now_ms: int, line: St
 def _answered_there(old: Incident, new: Incident, event: AlarmEvent, now_ms: int, newer: bool) -> Change:
     """An acknowledge by a named person in the building ends both ladders, unless it is only the echo of ours."""
     assert event.by is not None
-    line = Step(event.received_ms, event.kind.value, event.by, event.reason)
+    line = _line(event)
     echo = Echo(event.alarm_id, event.by.id, event.by.via.value)
     if echo in old.echoes:
         # The timeline has this answer already, from the moment the person gave it.

@@ -34,7 +34,10 @@ class IllegalStep(LinliError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a named person wants to do. target: the person sent (dispatch) or coming (en-route, arrive)."""
+    """What a named person wants to do. target: the person sent (dispatch) or coming (en-route, arrive).
+
+    account: who is signed in where the step was taken; kept in the log, since the name is only what was said.
+    """
 
     kind: str
     by: Person
@@ -44,6 +47,7 @@ class Wish:
     note: str | None = None
     reason: str | None = None
     until_ms: int | None = None
+    account: str | None = None
 
 
 def take(old: Incident, wish: Wish) -> Change:
@@ -112,6 +116,7 @@ def _dispatch(old: Incident, wish: Wish) -> Change:
         assignee=helper,
         helpers=_with_helper(old, helper),
         overdue=False,
+        support=False,
     )
     return changed(old, new, (_line(wish, "dispatched", helper.name),), tell=(helper.id,), decisive=True)
 
@@ -178,6 +183,7 @@ def _resolve(old: Incident, wish: Wish) -> Change:
         unheard=(),
         refused=(),
         overdue=False,
+        support=False,
         shelved_until_ms=None,
     )
     reason = f"{wish.cause}: {wish.note}" if wish.note else wish.cause
@@ -216,6 +222,41 @@ def _escalate(old: Incident, wish: Wish) -> Change:
     return changed(old, new, (_line(wish, "escalated", wish.reason),), decisive=True)
 
 
+def _pass_on(old: Incident, wish: Wish) -> Change:
+    """This person cannot go: no longer counted as going, and when nobody else is, somebody must be sent anew."""
+    if old.state in ENDED:
+        raise IllegalStep("illegal_step")
+    if any(h.id == wish.by.id and h.step == "on_scene" for h in old.helpers):
+        raise IllegalStep("already_on_scene")
+    helpers = tuple(h for h in old.helpers if h.id != wish.by.id)
+    state = old.state
+    if state in (State.DISPATCHED, State.EN_ROUTE):
+        steps = {h.step for h in helpers}
+        left = State.DISPATCHED if "dispatched" in steps else State.ACKNOWLEDGED
+        state = State.EN_ROUTE if "en_route" in steps else left
+    assignee = old.assignee
+    if assignee is not None and assignee.id == wish.by.id:
+        assignee = helpers[-1] if helpers else None
+    moved = state is not old.state
+    new = replace(
+        old,
+        state=state,
+        stage_ms=wish.at_ms if moved else old.stage_ms,
+        assignee=assignee,
+        helpers=helpers,
+        overdue=old.overdue and not moved,
+    )
+    return changed(old, new, (_line(wish, "cannot_go", wish.reason),), decisive=True)
+
+
+def _support(old: Incident, wish: Wish) -> Change:
+    """Who is there needs more people: the next tier is told, and the screen shows it until somebody is sent."""
+    if old.state in ENDED or old.state is State.UNACKNOWLEDGED:
+        raise IllegalStep("not_acknowledged" if old.state is State.UNACKNOWLEDGED else "illegal_step")
+    new = replace(old, support=True, escalated=True)
+    return changed(old, new, (_line(wish, "support", wish.reason),), decisive=True)
+
+
 STEPS: dict[str, Callable[[Incident, Wish], Change]] = {
     "acknowledge": _acknowledge,
     "dispatch": _dispatch,
@@ -225,4 +266,6 @@ STEPS: dict[str, Callable[[Incident, Wish], Change]] = {
     "close": _close,
     "shelve": _shelve,
     "escalate": _escalate,
+    "pass-on": _pass_on,
+    "support": _support,
 }

@@ -51,7 +51,8 @@ def _helper(helper: Helper) -> dict[str, Any]:
 
 def step_body(step: Step) -> dict[str, Any]:
     """One line of the timeline as in the contract."""
-    return {"at": rfc3339(step.at_ms), "by": person_body(step.by), "step": step.step, "reason": step.reason}
+    found = {"at": rfc3339(step.at_ms), "by": person_body(step.by), "step": step.step, "reason": step.reason}
+    return found | {"value": step.value, "unit": step.unit} if step.value is not None else found
 
 
 def body(incident: Incident) -> dict[str, Any]:

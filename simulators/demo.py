@@ -27,6 +27,7 @@ from simulators.demo_brokers import (
 )
 from simulators.demo_building import (
     GATEWAY_ID,
+    OFFICER,
     PEOPLE,
     UNITS,
     Broker,
@@ -162,7 +163,9 @@ class Demo:
         for child in self._programs():
             child.start()
         await asyncio.gather(*(child.until_ready(READY_WITHIN_S) for child in self.children.values()))
-        self.access = Access(*await asyncio.gather(self._tokens(), self._linli("sign-in")))
+        self.access = Access(
+            *await asyncio.gather(self._tokens(), self._linli("sign-in", "--role", "administrator", "--name", OFFICER))
+        )
         self._write_demo_json()
         self._say_ready()
 

@@ -33,6 +33,8 @@ PEOPLE: tuple[tuple[str, str, str, str], ...] = (
     ("liu", "刘洋", "grid_worker", "XS-03-08"),
 )
 """id, name, role, grid. The last one works next door: told only when the others do not answer."""
+OFFICER = "周敏"
+"""Who sits at the console: the first sign-in link is for her."""
 ROSTER = ("li", "wang", "chen")
 """Whom the gateway tells by itself."""
 

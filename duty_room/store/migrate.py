@@ -20,7 +20,12 @@ def _to_2(conn: Connection) -> None:
             conn.execute(t.alarms.insert(), row)
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2}
+def _to_3(conn: Connection) -> None:
+    """Who is on duty at the console of a session: an account is not a person."""
+    conn.execute(text("ALTER TABLE grants ADD COLUMN shift TEXT"))
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3}
 """Schema number → the step that leads to it, run once, in the transaction that opens the database."""
 
 

@@ -107,7 +107,7 @@ class Store:
         self._observe_s = observe_s
         self._sqlite = database is None
         if database is None:
-            data_dir.mkdir(parents=True, exist_ok=True)
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path: Path | None = data_dir / "duty.db"
             if not self._path.exists():
                 os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))

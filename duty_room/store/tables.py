@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-SCHEMA = 2
+SCHEMA = 3
 
 metadata = MetaData()
 
@@ -143,6 +143,7 @@ grants = Table(
     Column("made_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("used_ms", BigInteger),
+    Column("shift", Text),
 )
 
 links = Table(

@@ -115,7 +115,10 @@ def _wish(ctx: Context, principal: Officer, step: str, body: Body) -> Wish:
             until_ms = parse_rfc3339(raw["until"])
         except ValueError as fault:
             raise Problem(422, "invalid", f"until: {fault}") from fault
-    return Wish(step, by, ctx.clock.wall_ms(), target, raw.get("cause"), raw.get("note"), raw.get("reason"), until_ms)
+    return Wish(
+        step, by, ctx.clock.wall_ms(), target, raw.get("cause"), raw.get("note"), raw.get("reason"), until_ms,
+        account=principal.name,
+    )  # fmt: skip
 
 
 def _lost(code: str, incident: Incident, status: int = 409) -> tuple[int, dict[str, Any]]:

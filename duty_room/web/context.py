@@ -108,9 +108,13 @@ Officer = Annotated[Principal, Depends(needs("duty_officer"))]
 
 
 def person(ctx: Context, principal: Principal) -> Person:
-    """The person who acts through this principal: the one of people.csv where the name fits, else the name itself."""
+    """The person who acts: the first one on duty at that console, else the account itself.
+
+    The id is that of people.csv where the name fits, else the account's.
+    """
     via = Via.CONSOLE if principal.csrf is not None else Via.API
+    name = principal.shift[0] if principal.shift else principal.name
     for one in ctx.registry.people:
-        if principal.name in (one.id, one.name):
+        if name in (one.id, one.name):
             return Person(one.id, one.name, via)
-    return Person(principal.name, principal.name, via)
+    return Person(principal.name, name, via)

@@ -136,7 +136,7 @@ async def acknowledge(request: Request, ctx: Ctx) -> Response:
     ours = principal.csrf is not None and fields.get("csrf") == principal.csrf
     if not ours or not same_origin(request, ctx.settings.public_url) or not principal.may("duty_officer"):
         return pages.note(lang, "desk.signed_out", 403)
-    wish = Wish("acknowledge", person(ctx, principal), ctx.clock.wall_ms())
+    wish = Wish("acknowledge", person(ctx, principal), ctx.clock.wall_ms(), account=principal.name)
     seen = int(fields["version"]) if fields.get("version", "").isdecimal() else 0
     try:
         await ctx.desk.run(lambda tx: ctx.desk.take_steps(tx, fields.get("id", ""), [wish], seen))

@@ -1,4 +1,6 @@
-"""``/a/<token>``: the page of one person for one incident. One button: 我去 → 已到场 → 已处置.
+"""``/a/<token>``: the page of one person for one incident. One big button: 我去 → 已到场 → 已处置.
+
+Below it, smaller: 去不了 (the next person is told at once) and, for who is going, 需要支援.
 
 GET changes nothing (chat apps fetch links). Each step is a POST with the nonce of that step, which works once: it is
 derived from the key and the number of steps taken, so showing the page needs no row.
@@ -16,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from duty_room import words
 from duty_room.access import derived, digest
+from duty_room.causes import causes_of
 from duty_room.desk import Impossible, Stale
 from duty_room.incident import Helper, Incident, State
 from duty_room.ladder import Someone
@@ -29,7 +32,6 @@ from duty_room.web.context import Context, Ctx
 from edge.model import Person, Via
 
 router = APIRouter(include_in_schema=False)
-CAUSES = ("real", "helped", "false_cooking", "false_steam", "device_fault", "misuse", "test")
 
 
 def make_link(tx: Tx, key: bytes, incident_id: str, person_id: str) -> str:
@@ -82,8 +84,20 @@ def next_step(incident: Incident, mine: Helper | None) -> str | None:
     return "arrive" if mine.step == "en_route" else "resolve"
 
 
+def side_steps(incident: Incident, mine: Helper | None) -> tuple[str, ...]:
+    """What else this person may say now: 去不了 before he is there, 需要支援 once he has set out."""
+    if incident.state in (State.RESOLVED, State.CLOSED):
+        return ()
+    there = mine is not None and mine.step == "on_scene"
+    going = there or (mine is not None and mine.step == "en_route")
+    asked = ("support",) if going and incident.state is not State.UNACKNOWLEDGED and not incident.support else ()
+    return asked if there else (*asked, "pass-on")
+
+
 def wishes(incident: Incident, mine: Helper | None, step: str, by: Person, at_ms: int, **more: Any) -> list[Wish]:
     """The steps behind one tap: 我去 is an acknowledge by that person and, unless already going, on the way."""
+    if step in ("pass-on", "support"):
+        return [Wish(step, by, at_ms, reason=more.get("note"))]
     if step == "arrive":
         return [Wish("arrive", by, at_ms)]
     if step == "resolve":
@@ -91,6 +105,19 @@ def wishes(incident: Incident, mine: Helper | None, step: str, by: Person, at_ms
     taken = [Wish("acknowledge", by, at_ms)] if incident.state is State.UNACKNOWLEDGED else []
     going = mine is not None and mine.step in ("en_route", "on_scene")
     return taken if going else [*taken, Wish("en-route", by, at_ms)]
+
+
+def _said(visit: Visit, lang: str, zone: str) -> str | None:
+    """What the duty room has of this person, and since when; never more than what is written down."""
+    steps = ("en_route", "on_scene", "resolved", "acknowledged", "cannot_go", "support")
+    last = next(
+        (s for s in reversed(visit.incident.timeline) if s.by and s.by.id == visit.person.id and s.step in steps), None
+    )
+    mine = _mine(visit)
+    if last is not None:
+        key = {"cannot_go": "page.passed", "support": "page.supported"}.get(last.step, "page.received")
+        return words.say(lang, key, time=pages.clock_time(last.at_ms, zone))
+    return words.say(lang, "page.received", time=pages.clock_time(mine.at_ms, zone)) if mine else None
 
 
 _ADVICE = {"fire": "page.advice.fire", "gas": "page.advice.gas", "sos": "page.advice.sos"}
@@ -128,9 +155,10 @@ def _page(ctx: Context, visit: Visit, lang: str, notice: str | None = None, stat
         step=step,
         step_nonce=_nonce(ctx, visit.token, visit.steps),
         button=words.say(lang, button) if button else None,
-        causes=CAUSES,
+        sides=side_steps(incident, mine),
+        causes=causes_of(incident.alarm_class.value),
         over=words.say(lang, "page.closed" if incident.state is State.CLOSED else "page.over"),
-        received=words.say(lang, "page.received", time=pages.clock_time(mine.at_ms, zone)) if mine else None,
+        received=_said(visit, lang, zone),
         helpers=others,
     )
 
@@ -164,7 +192,8 @@ async def tap(request: Request, ctx: Ctx, token: Token) -> Response:
         if not hmac.compare_digest(fields.get("nonce", "").encode(), _nonce(ctx, token, visit.steps).encode()):
             return "repeated"
         mine = _mine(visit)
-        if step != next_step(visit.incident, mine) or (step == "resolve" and cause not in CAUSES):
+        fits = step == next_step(visit.incident, mine) or step in side_steps(visit.incident, mine)
+        if not fits or (step == "resolve" and cause not in causes_of(visit.incident.alarm_class.value)):
             return "refused"
         by = Person(visit.person.id, visit.person.name, Via.PHONE)
         wanted = wishes(visit.incident, mine, step, by, tx.now_ms, cause=cause, note=note)
@@ -187,5 +216,3 @@ async def tap(request: Request, ctx: Ctx, token: Token) -> Response:
 def link_url(ctx_url: str, token: str) -> str:
     """The address that is sent to the person."""
     return f"{ctx_url.rstrip('/')}/a/{token}"
-
-

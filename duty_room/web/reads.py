@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, select
 
 from duty_room import access, wire
@@ -15,7 +15,7 @@ from duty_room.incident import Helper
 from duty_room.registry import site_body
 from duty_room.store import rows
 from duty_room.store import tables as t
-from duty_room.web.context import Context, Ctx, Viewer, person
+from duty_room.web.context import Context, Ctx, Officer, Viewer, person
 from duty_room.web.problems import Problem, json
 from edge.model import rfc3339
 
@@ -143,8 +143,30 @@ async def me(ctx: Ctx, principal: Viewer) -> Response:
             "csrf": principal.csrf,
             "duty_room": ctx.settings.id,
             "site": "、".join(communities) or None,
+            "timezone": ctx.settings.timezone,
+            "account": principal.name,
+            "shift": list(principal.shift),
         }
     )
+
+
+class Shift(BaseModel):
+    """Who is on duty at this console; the steps taken there carry the first name."""
+
+    model_config = ConfigDict(extra="forbid")
+    names: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]] = Field(max_length=12)
+
+
+@router.post("/me/shift")
+async def shift(request: Request, ctx: Ctx, principal: Officer, body: Shift) -> Response:
+    """Begin a shift (the names of the people on duty) or end it (no names). For browser sessions; kept in the log."""
+    session = request.cookies.get(COOKIE)
+    if principal.csrf is None or session is None:
+        raise Problem(403, "session_only", "a shift belongs to a browser session; a token is one name already")
+    names = list(dict.fromkeys(" ".join(name.split()) for name in body.names))
+    if names != list(principal.shift):
+        await ctx.store.write(lambda tx: access.set_shift(tx, session, principal, names))
+    return json({"shift": names})
 
 
 class Health(BaseModel):
@@ -160,7 +182,8 @@ class Health(BaseModel):
 async def health(ctx: Ctx, principal: Viewer, body: Health) -> Response:
     """A console reports whether somebody can hear it. A screen that may only look is nobody who answers."""
     counts = principal.may("duty_officer")
-    ctx.watch.console(principal.key, principal.name, body.sound and counts, body.stream, body.on_duty)
+    names = principal.shift or tuple(body.on_duty)
+    ctx.watch.console(principal.key, principal.name, body.sound and counts, body.stream, names)
     return json({"audible": ctx.watch.audible, "on_duty": ctx.watch.on_duty, "seq": ctx.feed.head})
 
 

@@ -113,7 +113,7 @@ async def test_an_older_file_is_copied_and_brought_forward(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "duty.db") as conn:
         conn.executescript(
             "UPDATE meta SET value='1' WHERE key='schema'; DROP TABLE alarms;"
-            "ALTER TABLE events DROP COLUMN received_ms;"
+            "ALTER TABLE events DROP COLUMN received_ms; ALTER TABLE grants DROP COLUMN shift;"
         )
     again = Room(tmp_path)
     await again.start()
