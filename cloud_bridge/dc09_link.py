@@ -11,9 +11,10 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cloud_bridge.dc09 import (
     SEQUENCE_MAX,
@@ -28,7 +29,7 @@ from cloud_bridge.dc09 import (
     word_of,
 )
 from cloud_bridge.tcp import TcpLink
-from cloud_bridge.uplink import EventQueue, Reconnect, UplinkKit
+from cloud_bridge.uplink import EventQueue, Reconnect, UplinkKit, tls_of
 from edge.errors import Denied, Garbled, Unreachable
 from edge.model import AlarmEvent
 
@@ -69,12 +70,6 @@ class Dc09Link:
         self._sequence = 0
         self._ahead = timedelta()
         self._heard = b""
-
-    @classmethod
-    async def create(cls, settings: Dc09Settings, kit: UplinkKit) -> Dc09Link:
-        """With its queue ``dc09.db``."""
-        queue = await kit.queue("dc09")
-        return cls(settings, kit, EventQueue(queue, lambda event: pack(event, kit), kit.count))
 
     @property
     def connected(self) -> bool:
@@ -177,3 +172,21 @@ def pack(event: AlarmEvent, kit: UplinkKit) -> bytes | None:
     if word is None:
         return None
     return json.dumps({"qualifier": word[0], "code": word[1], "zone": kit.numbers.get(event.device, 0)}).encode()
+
+
+async def create(settings: Dc09Settings, kit: UplinkKit) -> Dc09Link:
+    """The link with its queue ``dc09.db``."""
+    queue = await kit.queue("dc09")
+    return Dc09Link(settings, kit, EventQueue(queue, lambda event: pack(event, kit), kit.count))
+
+
+async def make(options: Mapping[str, Any], kit: UplinkKit) -> Dc09Link:
+    """From the building file."""
+    names = ("addresses", "account", "receiver", "line", "test_s")
+    key = options["aes_key"]
+    settings = Dc09Settings(
+        **{name: options[name] for name in names},
+        key="".join(key) if key is not None else None,
+        tls=tls_of(options, kit.clock),
+    )
+    return await create(settings, kit)

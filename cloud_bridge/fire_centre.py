@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud_bridge.fire_board import Board, place_text
@@ -33,7 +34,7 @@ from cloud_bridge.gbt26875 import (
     unit_of,
 )
 from cloud_bridge.tcp import TcpLink
-from cloud_bridge.uplink import EventQueue, Reconnect, UplinkKit
+from cloud_bridge.uplink import EventQueue, Reconnect, UplinkKit, tls_of
 from edge.errors import Garbled, NotDurable, Unreachable
 from edge.model import AlarmClass, AlarmEvent, Command, CommandKind, EventKind, Person, Via
 
@@ -81,14 +82,6 @@ class FireCentreLink:
         self._answered: list[Person] = []
         self._answer = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-
-    @classmethod
-    async def create(cls, settings: FireCentreSettings, kit: UplinkKit) -> FireCentreLink:
-        """With its queue ``gbt26875.db``."""
-        types = {**COMPONENT_TYPES, **settings.types}
-        board = Board([device for device in kit.devices if device.kind in types], kit.alarms())
-        events = EventQueue(await kit.queue("gbt26875"), board.take, kit.count)
-        return cls(settings, kit, board, events)
 
     @property
     def connected(self) -> bool:
@@ -305,3 +298,16 @@ class FireCentreLink:
     def _local(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._zone)
 
+
+async def create(settings: FireCentreSettings, kit: UplinkKit) -> FireCentreLink:
+    """The link with its queue ``gbt26875.db``."""
+    types = {**COMPONENT_TYPES, **settings.types}
+    board = Board([device for device in kit.devices if device.kind in types], kit.alarms())
+    return FireCentreLink(settings, kit, board, EventQueue(await kit.queue("gbt26875"), board.take, kit.count))
+
+
+async def make(options: Mapping[str, Any], kit: UplinkKit) -> FireCentreLink:
+    """From the building file."""
+    names = ("addresses", "source", "centre", "user_version", "system", "heartbeat_s", "types", "operators")
+    settings = FireCentreSettings(**{name: options[name] for name in names}, tls=tls_of(options, kit.clock))
+    return await create(settings, kit)

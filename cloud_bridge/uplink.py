@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cloud_bridge.city import ParcelLike, Queue
 from cloud_bridge.summary import PointLike
 from edge import limits
 from edge.errors import Denied, LinkError, NotDurable
-from edge.model import AlarmEvent, Command, CommandOutcome, Device, Place
+from edge.model import AlarmEvent, Command, CommandOutcome, Device, Place, Value
+from edge.mqtt.tls import Tls
 from edge.ports import Clockwork
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,52 @@ class OpenAlarm(Protocol):
     def last(self) -> AlarmEvent: ...
 
 
+class ChangeLike(Protocol):
+    """A new value of a point, as the readings file keeps it."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def point(self) -> str: ...
+    @property
+    def at_ms(self) -> int: ...
+    @property
+    def value(self) -> Value | None: ...
+
+
+class SpanLike(Protocol):
+    """Five minutes of a number."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def point(self) -> str: ...
+    @property
+    def at_ms(self) -> int: ...
+    @property
+    def least(self) -> float: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def most(self) -> float: ...
+
+
+class History(Protocol):
+    """The readings file (edge/store/readings.py). Raises NotDurable."""
+
+    async def after(self, name: str, limit: int) -> tuple[Sequence[ChangeLike], Sequence[SpanLike]]:
+        """The oldest rows that the reader of this name has not had."""
+        ...
+
+    async def had(self, name: str, change: int, span: int) -> None:
+        """The reader of this name has everything up to these n."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class UplinkKit:
     """What an uplink gets from outside instead of reaching for it.
@@ -71,6 +119,7 @@ class UplinkKit:
     command: Callable[[Command], Awaitable[CommandOutcome]]
     queue: Callable[[str], Awaitable[Queue]]
     count: Callable[[str], None]
+    history: History | None = None
 
 
 def lane_of(event: AlarmEvent) -> str:
@@ -141,6 +190,14 @@ class EventQueue:
     async def done(self, parcel: ParcelLike) -> None:
         """The other side has it, or will never take it."""
         await self._queue.drop([parcel.n])
+
+
+def tls_of(options: Mapping[str, Any], clock: Clockwork) -> Callable[[], ssl.SSLContext] | None:
+    """How a link makes the TLS context of each connection; None for one without TLS."""
+    tls = Tls(options.get("ca"), options.get("cert"), options.get("key"))
+    if not options.get("tls") and tls == Tls():
+        return None
+    return lambda: tls.context(clock.wall_ms())
 
 
 class Reconnect:

@@ -11,7 +11,6 @@ import socket
 import sys
 import uuid
 from collections.abc import Coroutine, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,11 @@ import structlog
 import uvicorn
 
 from cloud_bridge.bridge import Bridge, Uplink
-from cloud_bridge.city import LANES, CityLink
-from cloud_bridge.city_messages import CityPlace
 from cloud_bridge.duty_room_link import DutyRoomLink
 from cloud_bridge.messages import DutyMessage
-from cloud_bridge.summary import Frame
 from device_drivers import registry
 from edge.app.sms_answers import SmsAnswers
+from edge.app.uplinks import Outside
 from edge.app.views import Counters, Views
 from edge.channels.messenger import Messenger
 from edge.channels.sms import Sms, Wiring
@@ -44,7 +41,6 @@ from edge.ports import Channel, Kit
 from edge.store.inspect import JOURNAL_NAME
 from edge.store.journal import SqliteJournal
 from edge.store.lock import DataDirLock
-from edge.store.outbox import Outbox
 from edge.web import Durations, LocalPage, create_app, load_or_create_secret, load_or_create_token
 from edge.words import detail_words, message
 
@@ -119,7 +115,6 @@ class GatewayProcess:
         self._stop = asyncio.Event()
         self._failed: BaseException | None = None
         self._supervisors: dict[str, Supervisor] = {}
-        self._queue: Outbox | None = None
         self._counters = Counters()
         self._commits = Durations()
         self._link_of = {device.id: device.link for device in building.devices}
@@ -146,7 +141,8 @@ class GatewayProcess:
         dispatcher = Dispatcher(
             engine, self._channels(data_dir), self._write, building.sounders, building.linkages, clock
         )
-        bridge = Bridge(await self._uplinks(data_dir))
+        self._outside = Outside(building, engine, self._views, clock, self._reject)
+        bridge = Bridge(await self._uplinks())
         engine.listeners.saved.append(bridge.saved)
         asyncio.get_running_loop().set_exception_handler(self._broken)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -157,6 +153,8 @@ class GatewayProcess:
         for link in building.links:
             self._supervise(link.id)
         self._spawn(bridge.run(), "bridge")
+        if self._outside.readings is not None:
+            self._spawn(self._outside.readings.run(), "readings")
         await self._open_door(load_or_create_token(data_dir))
 
     async def wait(self) -> bool:
@@ -180,8 +178,7 @@ class GatewayProcess:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._queue is not None:
-            await self._queue.close()
+        await self._outside.close()
         await self._journal.close()
 
     def _engine_settings(self) -> EngineSettings:
@@ -227,7 +224,7 @@ class GatewayProcess:
             channels["sms"] = modem
         return channels
 
-    async def _uplinks(self, data_dir: Path) -> list[Uplink]:
+    async def _uplinks(self) -> list[Uplink]:
         building, engine = self._building, self.engine
         uplinks: list[Uplink] = []
         if building.duty_room is not None:
@@ -246,23 +243,7 @@ class GatewayProcess:
             )
             self._views.duty_room = link
             uplinks.append(link)
-        if building.city is not None:
-            self._queue = Outbox(data_dir / "city.db", LANES)
-            await self._queue.open()
-            place = CityPlace(community=building.site.community, grid=building.site.grid)
-            uplinks.append(
-                CityLink(
-                    Frame(building.gateway.id, place, version("linli"), building.config_hash),
-                    building.city.broker,
-                    building.city.every_s,
-                    self._clock,
-                    self._queue,
-                    snapshot=self._views.snapshot,
-                    salt=load_or_create_secret(data_dir, "city.salt").encode(),
-                    count=lambda cause: self._reject("city", cause),
-                )
-            )
-        return uplinks
+        return uplinks + await self._outside.make()
 
     def _on_duty(self, duty: DutyMessage) -> None:
         link = self._views.duty_room

@@ -31,8 +31,9 @@ from edge.config.schema import (
     SounderForm,
     UplinksForm,
 )
-from edge.config.settings import Building, CitySettings, GatewaySettings, Site
+from edge.config.settings import Building, GatewaySettings, Site
 from edge.config.source import Source, unique
+from edge.config.uplinks import read_city, read_uplinks
 from edge.model import Device, PointKey, Recipient
 from edge.ports import LinkSettings
 
@@ -116,7 +117,9 @@ def read_building(path: Path, report: Report) -> Building | None:
     roster = _roster(source, sections)
     modem = read_modem(source, tree, sections.one("modem", ModemForm), roster, [settings.id for settings, _ in links])
     duty_room = source.broker(tree.get("duty_room"), sections.one("duty_room", BrokerForm))
-    city = _city(source, sections)
+    out, out_tree = sections.one("uplinks", UplinksForm), tree.get("uplinks")
+    city = read_city(source, out_tree, out)
+    uplinks = read_uplinks(source, out_tree, out, [device for device, _ in found])
     sounder_forms, sounder_trees = sections.many("sounders", SounderForm)
     linkage_forms, linkage_trees = sections.many("linkages", LinkageForm)
     said = sounder_forms if tree.get("sounders") is not None else None
@@ -139,6 +142,7 @@ def read_building(path: Path, report: Report) -> Building | None:
         modem=modem,
         duty_room=duty_room,
         city=city,
+        uplinks=uplinks,
         sounders=sounders,
         linkages=linkages,
         ack_keys=_ack_keys([device for device, _ in found]),
@@ -259,14 +263,6 @@ def _named(sections: Sections, name: str) -> bool:
     """True when the list has entries, however faulty: their own findings say enough."""
     tree = sections.tree.get(name)
     return tree is not None and isinstance(tree.value, list) and bool(tree.value)
-
-
-def _city(source: Source, sections: Sections) -> CitySettings | None:
-    form = sections.one("uplinks", UplinksForm)
-    if form is None or form.city is None:
-        return None
-    broker = source.broker(sections.tree.get("uplinks", "city"), form.city)
-    return CitySettings(broker, form.city.every_s) if broker is not None else None
 
 
 def _ack_keys(devices: Sequence[Device]) -> tuple[PointKey, ...]:

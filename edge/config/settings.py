@@ -71,6 +71,7 @@ class Building:
     modem: ModemSettings | None = None
     duty_room: BrokerSettings | None = None
     city: CitySettings | None = None
+    uplinks: tuple[LinkSettings, ...] = ()
     sounders: tuple[Sounder, ...] = ()
     linkages: tuple[Linkage, ...] = ()
     ack_keys: tuple[PointKey, ...] = ()

@@ -83,8 +83,8 @@ class Source:
             self.report.warning(*at, "bad-secret", "secret-plain")
         return url
 
-    def urls(self, tree: Tree | None) -> tuple[str, ...]:
-        """Broker addresses, one or a list; faulty ones become findings."""
+    def urls(self, tree: Tree | None, schemes: Sequence[str] = BROKER_SCHEMES) -> tuple[str, ...]:
+        """Addresses of brokers (or of these schemes), one or a list; faulty ones become findings."""
         if tree is None:
             return ()
         found: list[str] = []
@@ -92,8 +92,9 @@ class Source:
             url = self.secret(item)
             if url is None:
                 continue
-            if not _is_broker(url.reveal()):
-                self.report.error(item.file, item.line, item.column, "bad-value", "url", value=item.value)
+            if not _is_address(url.reveal(), schemes):
+                key = "url" if "mqtt" in schemes else "http-url"
+                self.report.error(item.file, item.line, item.column, "bad-value", key, value=item.value)
             elif "@" in url.reveal():
                 self.report.error(item.file, item.line, item.column, "bad-secret", "secret-plain")
             else:
@@ -159,15 +160,15 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _is_broker(url: str) -> bool:
+def _is_address(url: str, schemes: Sequence[str]) -> bool:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return False
     return (
-        parts.scheme in BROKER_SCHEMES
+        parts.scheme in schemes
         and bool(parts.hostname)
         and (port is None or port > 0)
-        and parts.path in ("", "/")
+        and (parts.path in ("", "/") or "http" in schemes)
     )

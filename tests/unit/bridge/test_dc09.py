@@ -98,7 +98,7 @@ def free_port() -> int:
 
 async def link_to(house: House, *ports: int, key: str | None = None, test_s: float = 60.0) -> Dc09Link:
     addresses = [("127.0.0.1", port) for port in ports]
-    return await Dc09Link.create(Dc09Settings(addresses, "6000", key=key, test_s=test_s), house.kit)
+    return await dc09_link.create(Dc09Settings(addresses, "6000", key=key, test_s=test_s), house.kit)
 
 
 @pytest.mark.parametrize("key", [None, KEY])

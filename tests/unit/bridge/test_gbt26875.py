@@ -176,7 +176,7 @@ async def connected(house: House, heartbeat_s: float = 60.0) -> AsyncIterator[tu
         settings = FireCentreSettings(
             [("127.0.0.1", port)], US, CENTRE, heartbeat_s=heartbeat_s, operators={"zhang": 7}
         )
-        link = await FireCentreLink.create(settings, house.kit)
+        link = await fire_centre.create(settings, house.kit)
         async with house.running(link):
             await until(lambda: link.connected)
             yield centre, link
