@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -59,8 +60,42 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
 
 
-async def ways(site: Site, seconds: float) -> tuple[Stopwatch, dict[str, float], float]:
-    """Presses under load: (stopwatch, commit histogram of the window by upper bound, gateway's share of a core)."""
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What presses under load took. commits: histogram by upper bound. share: of a core, the gateway's.
+
+    lag_ms: how late a thread that slept 1 ms was woken meanwhile: what the machine adds by itself, several times over.
+    """
+
+    watch: Stopwatch
+    commits: dict[str, float]
+    share: float
+    lag_ms: list[float]
+
+
+class Lag:
+    """Sleeps of 1 ms and by how much they were late."""
+
+    def __init__(self) -> None:
+        self.late_ms: list[float] = []
+        self._over = threading.Event()
+        threading.Thread(target=self._sleep, daemon=True).start()
+
+    def stop(self) -> list[float]:
+        """What was found."""
+        self._over.set()
+        return self.late_ms
+
+    def _sleep(self) -> None:
+        while not self._over.is_set():
+            began = time.perf_counter()
+            time.sleep(0.001)
+            self.late_ms.append((time.perf_counter() - began) * 1000 - 1.0)
+            time.sleep(0.02)
+
+
+async def ways(site: Site, seconds: float) -> Ways:
+    """Presses under load, five a second."""
     watch = Stopwatch(("event", "screen"))
     token = await site.token()
     looking = _watch_events(site, watch)
@@ -69,6 +104,7 @@ async def ways(site: Site, seconds: float) -> tuple[Stopwatch, dict[str, float],
     assert site.gateway is not None and site.gateway.pid is not None
     process = psutil.Process(site.gateway.pid)
     await asyncio.sleep(2.0)
+    lag = Lag()
     async with httpx.AsyncClient() as client:
         before, cpu_s, began_s = await scrape(client, site.door), sum(process.cpu_times()[:2]), time.perf_counter()
         mids = itertools.cycle(range(1, 60000))
@@ -83,7 +119,7 @@ async def ways(site: Site, seconds: float) -> tuple[Stopwatch, dict[str, float],
     console.cancel()
     looking.close()
     buttons.close()
-    return watch, commits(before, after), share
+    return Ways(watch, commits(before, after), share, lag.stop())
 
 
 async def _until_seen(watch: Stopwatch) -> None:
