@@ -145,6 +145,9 @@ def fold(alarm: Alarm | None, event: AlarmEvent) -> Alarm:
             ring_event=event.event_id,
             rings=alarm.rings + 1,
             count=alarm.count + again,
+            # A person who calls is never maintained away: the call brings its alarm back into service.
+            out_of_service=alarm.out_of_service and not alarm.momentary,
+            shelved_until_ms=None if alarm.momentary else alarm.shelved_until_ms,
         )
     match event.kind:
         case EventKind.ACKNOWLEDGED:

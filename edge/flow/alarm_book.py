@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 from edge.decide.alarms import Alarm, Stamp, Subject, alarm_id, begin, fold, on_condition
 from edge.decide.rules import Level
-from edge.model import RINGING_KINDS, AlarmClass, AlarmEvent, AlarmState, Condition
+from edge.limits import SHELVE_S_MAX
+from edge.model import RINGING_KINDS, AlarmClass, AlarmEvent, AlarmState, Condition, EventKind
 from edge.ports import Past
 
 MINUTES_REMEMBERED = 60
 """How far back the time since a ring is believed after a restart; wall clocks step, this bounds the error."""
+ANCHORS = frozenset({EventKind.ACKNOWLEDGED, EventKind.SILENCED, EventKind.SHELVED})
+"""Events from which a duration is counted: until it rings again, sounds again, comes back."""
 
 
 class AlarmBook:
-    """One open alarm per (device, class). rang_s: monotonic instant of each alarm's newest ring."""
+    """One open alarm per (device, class). rang_s: monotonic instant of each alarm's newest ring.
+
+    _anchors: wall and monotonic time of the newest event of each alarm from which a duration is counted.
+    """
 
     def __init__(self, gateway_id: str) -> None:
         self._gateway_id = gateway_id
@@ -23,6 +29,7 @@ class AlarmBook:
         self.open: dict[tuple[str, str], Alarm] = {}
         self.by_id: dict[str, Alarm] = {}
         self.rang_s: dict[str, float] = {}
+        self._anchors: dict[str, tuple[int, float]] = {}
 
     def load(self, past: Past, now_s: float, now_ms: int) -> None:
         """Rebuild from the journal. A ring in the past keeps its age, bounded, so that deadlines do not start anew."""
@@ -33,6 +40,13 @@ class AlarmBook:
         for alarm in self.by_id.values():
             age_s = min(max(0.0, (now_ms - alarm.rang_ms) / 1000), MINUTES_REMEMBERED * 60)
             self.rang_s[alarm.alarm_id] = now_s - age_s
+        for ident, (at_ms, _) in self._anchors.items():
+            self._anchors[ident] = at_ms, now_s - min(max(0.0, (now_ms - at_ms) / 1000), SHELVE_S_MAX)
+
+    def now_ms(self, alarm: Alarm, now_s: float) -> int:
+        """Wall time as it would be had it never stepped since the alarm was acknowledged, silenced or shelved."""
+        at_ms, at_s = self._anchors.get(alarm.alarm_id, (alarm.last.received_ms, now_s))
+        return at_ms + round((now_s - at_s) * 1000)
 
     def judge(self, subject: Subject, alarm_class: AlarmClass, level: Level, stamp: Stamp) -> AlarmEvent | None:
         """The event that a judgement causes, if any."""
@@ -57,8 +71,11 @@ class AlarmBook:
             self._generations[key] = int(alarm.alarm_id.rsplit("-", 1)[1])
         if event.kind in RINGING_KINDS:
             self.rang_s[alarm.alarm_id] = now_s
+        if event.kind in ANCHORS:
+            self._anchors[alarm.alarm_id] = event.received_ms, now_s
         if alarm.state is AlarmState.NORM:
             del self.open[key], self.by_id[alarm.alarm_id], self.rang_s[alarm.alarm_id]
+            self._anchors.pop(alarm.alarm_id, None)
             return
         self.open[key] = alarm
         self.by_id[alarm.alarm_id] = alarm

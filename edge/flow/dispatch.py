@@ -105,7 +105,10 @@ class Dispatcher:
     def step(self) -> None:
         """One look at everything that is wanted."""
         now_s = self._clock.monotonic()
-        on = sounding(self._engine.alarms(), self._sounders, self._engine.ladders.running.keys(), self._clock.wall_ms())
+        book, laddered = self._engine.book, self._engine.ladders.running.keys()
+        on: set[PointKey] = set()
+        for alarm in book.by_id.values():
+            on |= sounding((alarm,), self._sounders, laddered, book.now_ms(alarm, now_s))
         for sounder in self._sounders:
             self._want(sounder.point, sounder.point in on)
         for point, wanted in self._outputs.items():

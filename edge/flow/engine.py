@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from edge.decide import freshness
-from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, on_condition, press, re_alarm, shelf_is_over, unshelve
+from edge.decide.alarms import Alarm, Refusal, Stamp, Subject, on_condition, press
 from edge.decide.rules import Level
 from edge.flow.alarm_book import AlarmBook
 from edge.flow.commands import answer, decide_command
@@ -20,6 +20,7 @@ from edge.flow.commit import CommitPoint, Listeners
 from edge.flow.devices import DeviceBook, DeviceState, PointState, PointView
 from edge.flow.ladders import Ladders, Listening
 from edge.flow.settings import EngineSettings, LinkState
+from edge.flow.time_watch import ClockWatch, due
 from edge.limits import CANARY_S
 from edge.model import (
     CLASSES,
@@ -71,6 +72,7 @@ class Engine:
         now_s = clock.monotonic()
         self.links = {ident: LinkState(None, now_s) for ident in settings.links}
         self.listening = Listening(now_s)
+        self._watch = ClockWatch(Subject(settings.gateway_id, None, settings.place), clock.wall_ms(), now_s)
         self.passages: Counter[str] = Counter()
         self.damage: str | None = None
         self._freshness_s = now_s
@@ -89,7 +91,7 @@ class Engine:
         self._head = self.commit.head = past.head
         self._outcomes = dict(past.outcomes)
         self._causes = dict.fromkeys(past.causes)
-        self.unreceipted = set(past.pending)
+        self.unreceipted = set(past.pending) if self._settings.has_duty_room else set()
         self.owed = past.notices
         self.book.load(past, now_s, self._clock.wall_ms())
         self.devices = DeviceBook(self._settings.devices, self.book.open, now_s)
@@ -218,7 +220,9 @@ class Engine:
             return known
         stamp = replace(self._now(), by=command.by, reason=command.reason)
         alarm = self.book.by_id.get(command.alarm_id)
-        expired = command.expires_ms is not None and stamp.now_ms > command.expires_ms
+        # A clock that was never set cannot call anything too old: then people could no longer answer.
+        timed = command.expires_ms is not None and stamp.clock is not Clock.UNSYNCED
+        expired = timed and stamp.now_ms > (command.expires_ms or 0)
         decided = None if expired else self._decide(command, alarm, stamp)
         outcome = answer(command, decided, expired, stamp.now_ms)
         if len(self._outcomes) >= REMEMBERED:
@@ -268,11 +272,7 @@ class Engine:
             self._freshness_s = now_s
             events += self._freshen(now_s)
         stamp = self._now()
-        for alarm in tuple(self.book.by_id.values()):
-            over = shelf_is_over(alarm, stamp.now_ms)
-            event = unshelve(alarm, replace(stamp, reason="its time is over")) if over else re_alarm(alarm, stamp)
-            if event is not None:
-                events.append(self._apply(event))
+        events += [self._apply(event) for event in due(self.book, stamp, now_s)]
         if self.commit.idle and now_s - self.commit.committed_s >= CANARY_S:
             self._put(Entry(canary_ms=stamp.now_ms))
         entry = self.ladders.tick(self.book, self.unreceipted, self.listening, now_s, stamp.now_ms)
@@ -312,6 +312,7 @@ class Engine:
         broken = self.damage or (None if self.commit.durable else NOT_DURABLE)
         storage = Condition.ON if broken else Condition.OFF
         events += self._own(AlarmClass.GATEWAY_STORAGE, storage, replace(stamp, reason=broken))
+        events += [self._apply(event) for event in self._watch.look(self.book, stamp, now_s)]
         if self._settings.has_duty_room:
             events += self._own(AlarmClass.DUTY_ROOM_UNHEARD, self.listening.silence(now_s), stamp)
         return events
@@ -340,14 +341,13 @@ class Engine:
             events += self._level(device, AlarmClass.DEVICE_FAULT, fault, device.disagreeing, stamp)
         return events
 
-    # Inside
-
     def _apply(self, event: AlarmEvent) -> AlarmEvent:
         """Give the event its seq and make it part of the state in memory."""
         self._head += 1
         event = replace(event, seq=self._head)
         self.book.apply(event, self._clock.monotonic())
-        self.unreceipted.add(event.event_id)
+        if self._settings.has_duty_room:
+            self.unreceipted.add(event.event_id)
         return event
 
     def _put(self, entry: Entry) -> asyncio.Future[None]:

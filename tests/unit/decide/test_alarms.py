@@ -169,10 +169,9 @@ class Life(RuleBasedStateMachine):
             self.take(alarms.press(self.alarm, self.stamp()))
             assert self.alarm.count == before + 1
         self.answered_by = None
-        if not self.alarm.out_of_service:
-            assert self.alarm.unanswered, "a press was swallowed"
-            sounders = [Sounder(HORN, (AlarmClass.SOS_CALL,))]
-            assert sounding([self.alarm], sounders, set(), self.now_ms) == {HORN}, "a press left nothing audible"
+        assert self.alarm.unanswered, "a press was swallowed"
+        sounders = [Sounder(HORN, (AlarmClass.SOS_CALL,))]
+        assert sounding([self.alarm], sounders, set(), self.now_ms) == {HORN}, "a press left nothing audible"
 
     @precondition(lambda self: self.alarm.state is not AlarmState.NORM)
     @rule(by=st.sampled_from([LI, None]))
