@@ -19,6 +19,8 @@ KINDS = {
     "espa444": "device_drivers.espa444",
     "dlt645": "device_drivers.meters",
     "cjt188": "device_drivers.meters",
+    "wiegand-text": "device_drivers.access",
+    "osdp": "device_drivers.access",
 }
 """Kind of a link → package with ``create``. Imported only when a building uses it: memory is for what is there."""
 

@@ -10,6 +10,7 @@ from simulators.building import GroundTruth
 from simulators.devices.espa444 import NursePanel
 from simulators.devices.gbt26875 import TransmitterFleet
 from simulators.devices.meters import MeterLine
+from simulators.devices.osdp import OsdpBus, WiegandConverter
 
 
 class FarEnd(Protocol):
@@ -50,5 +51,7 @@ FAMILIES: Mapping[str, Make] = {
     "espa444": NursePanel,
     "dlt645": _electric,
     "cjt188": _water,
+    "wiegand-text": WiegandConverter,
+    "osdp": OsdpBus,
 }
 """Kind of a link → its far end."""
