@@ -20,6 +20,18 @@ CONNECT_S = 4.0
 """TCP connect; below the 5 s a shutdown may take."""
 TCP_DEAD_MS = 10_000
 """Bytes that the far end does not acknowledge for this long end the connection (TCP_USER_TIMEOUT)."""
+PORT_WORDS: Mapping[object, str] = {
+    errno.EACCES: "this user may not use the port (add the user to the group that owns it, often dialout)",
+    errno.ENOENT: "there is no such port (is the adapter plugged in? `linli doctor` lists the ports there are)",
+    errno.EBUSY: "another program has the port",
+    errno.EAGAIN: "another program has the port",
+    errno.ENOTTY: "this is no serial port",
+    errno.EINVAL: "the port does not take these settings (baud rate, parity or stop bits)",
+    errno.ENXIO: "the adapter is gone",
+    errno.ENODEV: "the adapter is gone",
+    errno.EIO: "the adapter does not answer (unplug it and plug it in again)",
+}
+"""What a port's errors mean to the person who stands beside it."""
 _READ_BYTES = 4096
 
 
@@ -116,9 +128,10 @@ class SerialLine(Line):
             opening.add_done_callback(lambda done: None if done.exception() else done.result().close())
             raise
         except (OSError, ValueError, termios.error) as fault:
-            if getattr(fault, "errno", None) in (errno.EACCES, errno.EPERM):
-                raise Denied(f"{port}: {fault} (this user needs the right to use the port)") from fault
-            raise Unreachable(f"{port}: {fault}") from fault
+            code = _code(fault)
+            if code in (errno.EACCES, errno.EPERM):
+                raise Denied(f"{port}: {PORT_WORDS[errno.EACCES]}") from fault
+            raise Unreachable(f"{port}: {PORT_WORDS.get(code, fault)}") from fault
 
     def _readable(self) -> None:
         try:
@@ -164,6 +177,14 @@ class SerialLine(Line):
             # The port is gone already; closing is all that is left.
             pass
         self._port.close()
+
+
+def _code(fault: BaseException) -> object:
+    """The number behind an error. pyserial wraps some in words and keeps the number only as what came before."""
+    cause = fault.__context__
+    if isinstance(fault, OSError) and fault.errno is not None:
+        return fault.errno
+    return cause.args[0] if isinstance(cause, OSError | termios.error) and cause.args else None
 
 
 class TcpLine(Line, asyncio.Protocol):

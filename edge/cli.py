@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +18,16 @@ from edge.errors import ConfigError, Finding, LinliError
 from edge.pki_cli import app as pki
 
 T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """What somebody may do in the duty room; each may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    DUTY_OFFICER = "duty_officer"
+    ADMINISTRATOR = "administrator"
+
+
 app = typer.Typer(
     name="linli",
     help="The safety gateway of a residential building.",
@@ -100,15 +111,22 @@ def simulate(
 
 
 @app.command()
-def scan(link: str, config: Config, as_json: Json = False) -> None:
-    """Which devices answer on a link. Reads only."""
-    from edge.tools import scan as run
+def scan(
+    link: Annotated[str, typer.Argument(help="Name of a link; or a port or HOST:PORT, without a building file.")],
+    config: Annotated[Path | None, typer.Option("--config", help="Building file.", dir_okay=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Which devices answer on a link, and what they may be. Reads only, adopts nothing."""
+    from edge.scan import progress, row_line
+    from edge.scan import scan as run
 
-    found = _call(lambda: run(config, link))
+    found = _call(lambda: run(config, link, progress(sys.stderr)))
     if as_json:
         _json(found)
     else:
-        _lines([f"{row['address']}  {row['device'] or '—'}" for row in found])
+        _lines(
+            [row_line(row) for row in found] or ["nobody answers (cable, power, A and B swapped, or other settings)"]
+        )
 
 
 @app.command()
@@ -137,10 +155,18 @@ def watch(config: Config, as_json: Json = False) -> None:
 
 
 @app.command()
-def write(device: str, point: str, value: str, config: Config) -> None:
-    """Set a point of a device."""
+def write(
+    device: str,
+    point: str,
+    value: str,
+    config: Config,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Set a point of a device. Asks first when somebody sits at the terminal."""
     from edge.tools import write as run
 
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Set {device}/{point} to {value}? It acts at once, on site.", abort=True)
     _lines([_call(lambda: run(config, device, point, value))])
 
 
@@ -206,7 +232,7 @@ def drill(
 @app.command()
 def token(
     config: Config,
-    role: Annotated[str, typer.Option(help="viewer, duty_officer or administrator.")],
+    role: Annotated[Role, typer.Option(help="What they may do.")],
     name: Annotated[str, typer.Option(help="Whose token it is.")],
     days: Annotated[float | None, typer.Option(min=0, help="How long it is good.")] = None,
 ) -> None:
@@ -220,7 +246,7 @@ def token(
 @app.command("sign-in")
 def sign_in(
     config: Config,
-    role: Annotated[str, typer.Option(help="viewer, duty_officer or administrator.")] = "administrator",
+    role: Annotated[Role, typer.Option(help="What they may do.")] = Role.ADMINISTRATOR,
     name: Annotated[str, typer.Option(help="Who it is for: what they do is kept under this name.")] = "administrator",
 ) -> None:
     """Print a new one-time sign-in link of the duty room."""

@@ -32,7 +32,7 @@ from edge.model import (
     Write,
     rfc3339,
 )
-from edge.ports import Driver, Kit, LinkSettings, Prober, Writer
+from edge.ports import Driver, Kit, LinkSettings, Writer
 from edge.words import CLASS_WORDS, place_words
 
 LISTEN_S = 10.0
@@ -92,29 +92,6 @@ class GatewayApi:
             connection.close()
 
 
-def scan(config: Path, link: str) -> list[Row]:
-    """Addresses that answer on a link, each with the device the file has there. Reads only.
-
-    Raises ConfigError, LinkError, ValueError.
-    """
-    building = load_building(config)
-    settings = _link(building, link)
-    mine = [d for d in building.devices if d.link == link]
-    if settings.kind != "mqtt" and GatewayApi(building).runs():
-        raise ValueError(f"the gateway is running and owns {link}: stop it before a scan")
-
-    async def probe(driver: Driver) -> list[str]:
-        if not isinstance(driver, Prober):
-            raise ValueError(
-                f"a {settings.kind} link cannot be scanned: its devices speak by themselves (`linli watch`)"
-            )
-        return list(await driver.probe())
-
-    found = asyncio.run(_with_driver(building, settings, probe))
-    known = {d.address: d.id for d in mine}
-    return [{"address": address, "device": known.get(address)} for address in found]
-
-
 def read(config: Path, device: str) -> list[Row]:
     """Every point of a device, as /api/v1/points gives it. Raises ConfigError, LinkError, ValueError, OSError."""
     building = load_building(config)
@@ -122,7 +99,7 @@ def read(config: Path, device: str) -> list[Row]:
     api = GatewayApi(building)
     if api.runs():
         return [row for row in api.points() if row["device"] == device]
-    readings = asyncio.run(_with_driver(building, _link(building, found.link), lambda d: _read(d, found)))
+    readings = asyncio.run(with_driver(building, link_of(building, found.link), lambda d: _read(d, found)))
     units = {p.key: p.unit for p in found.points}
     return [_row(readings[p.key], units[p.key]) for p in found.points if p.key in readings]
 
@@ -166,7 +143,7 @@ def write(config: Path, device: str, point: str, value: str) -> str:
             return f"{device}/{point} = {json.dumps(wanted)}"
         raise ValueError(outcome.why)
 
-    return asyncio.run(_with_driver(building, _link(building, found.link), act))
+    return asyncio.run(with_driver(building, link_of(building, found.link), act))
 
 
 def point_line(row: Row) -> str:
@@ -206,7 +183,7 @@ def _write_through(api: GatewayApi, device: str, point: str, value: Value) -> st
     raise ValueError(f"the gateway refuses: {detail}")
 
 
-async def _with_driver(building: Building, settings: LinkSettings, use: Callable[[Driver], Awaitable[T]]) -> T:
+async def with_driver(building: Building, settings: LinkSettings, use: Callable[[Driver], Awaitable[T]]) -> T:
     """Open the link, use it, close it whatever happens."""
     devices = [d for d in building.devices if d.link == settings.id]
     kit = Kit(SystemClock(), lambda cause: None, str(building.gateway.data_dir))
@@ -293,7 +270,8 @@ def _device(building: Building, name: str) -> Device:
     return found
 
 
-def _link(building: Building, name: str) -> LinkSettings:
+def link_of(building: Building, name: str) -> LinkSettings:
+    """The link of that name. Raises ValueError with the names there are."""
     found = next((link for link in building.links if link.id == name), None)
     if found is None:
         raise ValueError(f"no link is called {name!r} (links: {', '.join(link.id for link in building.links)})")

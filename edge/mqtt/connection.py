@@ -106,6 +106,10 @@ class Connection(asyncio.Protocol):
             self._send(packets.subscribe(mid, portion, mqtt5=self._mqtt5))
         self._check_subscribed()
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Send UNSUBSCRIBE; nobody waits for its answer."""
+        self._send(packets.unsubscribe(self._next_mid(), filters, mqtt5=self._mqtt5))
+
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
         """One publication; returns the broker's reason (QoS 0: when it was handed over). Raises Unreachable."""
         async with self._window:

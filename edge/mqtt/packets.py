@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
-CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 13, 14
+CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 PINGREQ = b"\xc0\x00"
 FAREWELL = b"\xe0\x00"
 """DISCONNECT with reason normal: the broker publishes no will."""
@@ -146,6 +146,11 @@ def subscribe(mid: int, filters: Sequence[tuple[str, int]], *, mqtt5: bool) -> b
     return packet(0x82, body + b"".join(text(name) + bytes((qos,)) for name, qos in filters))
 
 
+def unsubscribe(mid: int, filters: Sequence[str], *, mqtt5: bool) -> bytes:
+    """UNSUBSCRIBE from filters."""
+    return packet(0xA2, mid.to_bytes(2, "big") + (b"\x00" if mqtt5 else b"") + b"".join(text(name) for name in filters))
+
+
 def publish(topic: str, payload: bytes, qos: int, retain: bool, mid: int, *, mqtt5: bool) -> bytes:
     """PUBLISH; mid only counts for QoS 1."""
     body = text(topic) + (mid.to_bytes(2, "big") if qos else b"") + (b"\x00" if mqtt5 else b"") + payload
@@ -238,6 +243,8 @@ class Parser:
                 size, start = _varint(body, 2)
                 at = start + size
             return Ack(kind, body[0] << 8 | body[1], tuple(body[at:]))
+        if kind == UNSUBACK:
+            return Ack(kind, body[0] << 8 | body[1], ())
         if kind == PINGRESP and not body:
             return Control(kind, 0)
         if kind == DISCONNECT and self._mqtt5:

@@ -138,6 +138,11 @@ class MqttSession:
         if reason >= FAILURE:
             raise Denied(f"{topic}: {reason_words(reason)}")
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take filters out of the session, so that a later resumption does not bring them back."""
+        if self._connection is not None:
+            self._connection.unsubscribe(filters)
+
     async def close(self) -> None:
         """DISCONNECT (no will is sent) and let go. Safe always; the broker keeps the session until it expires."""
         if self._connection is not None:

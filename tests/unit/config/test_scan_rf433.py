@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import tools
+from edge.scan import scan
 from simulators.devices.rf433 import frame
 from tests.unit.config.pty_far_end import FarEnd
 
@@ -23,7 +23,7 @@ def test_scan_lists_buttons_with_the_names_the_file_has_for_them(
     config = edit(("./dev/rf,", "./rf,"), ("127.0.0.1:8081", "127.0.0.1:0"))
     pressing = threading.Timer(0.2, lambda: far.say(frame(0xA1B2C, 8) + frame(0x12345, 1)))
     pressing.start()
-    found = tools.scan(config, "rf")
+    found = scan(config, "rf", lambda *_: None)
     pressing.join()
     far.close()
     assert found == [{"address": "A1B2C", "device": "c502"}, {"address": "12345", "device": None}]

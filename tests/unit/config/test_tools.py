@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge import tools
+from edge.scan import scan
 
 Edit = Callable[..., Path]
 TOKEN = "t" * 43
@@ -99,7 +100,7 @@ def test_a_refusal_is_said(config: Path, gateway: StandIn) -> None:
 
 def test_a_running_gateways_bus_is_not_scanned(config: Path) -> None:
     with pytest.raises(ValueError, match="stop it before a scan"):
-        tools.scan(config, "bus1")
+        scan(config, "bus1", lambda *_: None)
 
 
 def test_watch_says_each_point_once_and_then_changes(
