@@ -37,6 +37,7 @@ from simulators.demo_building import (
     people_csv,
 )
 from simulators.demo_child import Child, ChildFailed, die_with_parent
+from simulators.demo_play import SELF_STARTING, play_when_heard
 
 Probe = Callable[[], bool]
 CITY_EVERY_S = 30
@@ -168,6 +169,8 @@ class Demo:
         )
         self._write_demo_json()
         self._say_ready()
+        if self.scenario not in SELF_STARTING:
+            await play_when_heard(self.ports["gateway"], self.ports["control"], self.scenario)
 
     async def _start_brokers(self) -> None:
         """Brokers first: they must be able to save before anything is entrusted to them."""
@@ -207,7 +210,8 @@ class Demo:
             ), {"LINLI_CITY_USERNAME": "city", "LINLI_CITY_PASSWORD": password(data / "secrets", "city")}),
             self._add("simulators", (
                 python, "-m", "simulators.serve", "--config", str(data / "simulated.yaml"),
-                "--control-port", str(ports["control"]), "--seed", str(self.seed), "--scenario", self.scenario,
+                "--control-port", str(ports["control"]), "--seed", str(self.seed),
+                "--scenario", self.scenario if self.scenario in SELF_STARTING else "quiet",
             )),
             self._add("gateway", (*linli, "gateway", "--config", str(data / "building.yaml"))),
             self._add("duty_room", (*linli, "duty-room", "--config", str(data / "duty-room.yaml"))),

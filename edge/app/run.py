@@ -201,7 +201,8 @@ class GatewayProcess:
         """What a person of the roster reads, with a page on this box to answer on."""
         host, port = self._door.getsockname()[:2]
         host = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104  comparing, not binding
-        link = f"http://{host}:{port}{self._page.path(alarm.alarm_id, person.id)}"
+        base = self._building.gateway.public_url or f"http://{host}:{port}"
+        link = f"{base}{self._page.path(alarm.alarm_id, person.id)}"
         subject = alarm.subject
         detail = detail_words(alarm.alarm_class, subject.device, alarm.last.value, subject.unit)
         return message(alarm.alarm_class, alarm.priority, subject.place, alarm.count, link, detail)

@@ -154,11 +154,14 @@ def read_building(path: Path, report: Report) -> Building | None:
 def _gateway(source: Source, sections: Sections) -> GatewaySettings | None:
     form = sections.one("gateway", GatewayForm)
     tree = sections.tree.get("gateway")
-    if form is None or tree is None:
+    if tree is None:
         return None
     source.timezone(tree.get("timezone"))
+    if form is None:
+        return None
     host, port = source.listen(tree.get("listen"), form.listen)
-    return GatewaySettings(form.id, source.beside(form.data_dir), form.timezone, host, port)
+    data_dir = source.beside(form.data_dir)
+    return GatewaySettings(form.id, data_dir, form.timezone, host, port, form.public_url)
 
 
 def _site(sections: Sections) -> Site | None:

@@ -36,8 +36,8 @@ def read_duty_room(path: Path, report: Report) -> DutyRoomSettings | None:
     gateways = _gateways(sections)
     database = _database(source, sections.text("database"))
     people = _people(source, sections)
+    source.timezone(tree.get("duty_room", "timezone"))
     if form is not None:
-        source.timezone(tree.get("duty_room", "timezone"))
         _check_public_url(tree.near("duty_room", "public_url"), form.public_url, report)
         host, port = source.listen(tree.get("duty_room", "listen"), form.listen)
     if report.failed or form is None or broker is None:

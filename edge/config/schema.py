@@ -35,12 +35,13 @@ class Form(BaseModel):
 
 
 class GatewayForm(Form):
-    """The gateway itself."""
+    """The gateway itself. public_url: the address phones in the house reach its own page at."""
 
     id: GatewayId
     data_dir: Text = "./data"
     timezone: Text = "Asia/Shanghai"
     listen: Listen = "127.0.0.1:8081"
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = None
 
 
 class SiteForm(Form):

@@ -42,6 +42,7 @@ class GatewaySettings:
     timezone: str
     host: str
     port: int
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
