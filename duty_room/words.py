@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from duty_room.incident import Incident
+from duty_room.incident import Incident, Step
 from edge.model import Place
 
 LANGUAGES = ("zh-CN", "en")
@@ -61,6 +61,23 @@ def place_text(language: str, place: Place) -> str:
     if place.room:
         parts.append(place.room)
     return " › ".join(parts) or say(language, "place.unknown")
+
+
+_BY_DEVICE = ("raised", "repeated", "priority_raised", "cleared", "re_alarmed")
+_ID = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+
+def reason_text(language: str, step: Step) -> str | None:
+    """Why, in words: what was measured, the cause, the state that lasted too long. The id of a rule is none of these."""
+    if step.value is not None:
+        return f"{step.value:g} {step.unit or ''}".strip()
+    if step.reason is None or (step.step in _BY_DEVICE and _ID.fullmatch(step.reason)):
+        return None
+    known = catalogue(language)
+    if step.step == "overdue":
+        return known.get(f"state.{step.reason}", step.reason)
+    cause, colon, note = step.reason.partition(": ")
+    return known.get(f"cause.{cause}", cause) + colon + note
 
 
 def message(language: str, incident: Incident, kind: str, url: str) -> tuple[str, str]:

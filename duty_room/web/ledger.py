@@ -96,7 +96,7 @@ def write(lang: str, zone: str, incidents: Sequence[Incident], head: Sequence[st
         for incident in incidents:
             for step in incident.timeline:
                 by = step.by.name if step.by else None
-                second.line(incident.id, _at(step.at_ms), _word(lang, "step", step.step), by, step.reason)
+                second.line(incident.id, _at(step.at_ms), _word(lang, "step", step.step), by, words.reason_text(lang, step))
     return target.getvalue()
 
 

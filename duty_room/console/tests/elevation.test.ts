@@ -66,6 +66,20 @@ describe("unknown is never normal", () => {
     expect(elevation.protection).toEqual({ online: 7, total: 12 });
   });
 
+  it("does not take a call button, which only sends, for a floor that answers", () => {
+    const count = (floor: number, kind: string, online: number, total = 2): unknown => ({ unit: "1", floor, kind, life_safety: true, total, online });
+    const site = { community: "新盛", building: "12", units: ["1"], floors: [1, 4], households_per_floor: 2 };
+    const counts = [
+      ...[count(1, "smoke", 0), count(1, "gas", 0), count(1, "call_button", 2)],
+      ...[count(2, "smoke", 0), count(2, "gas", 0)],
+      ...[count(3, "smoke", 0), count(3, "gas", 2), count(3, "call_button", 2)],
+      ...[count(4, "smoke", 1), count(4, "gas", 2), count(4, "call_button", 0)],
+    ];
+    const elevation = elevationOf(gateway({ site: { ...site, counts } }), [])!;
+    const dark = [1, 2, 3, 4].map((floor) => cell(elevation, `1/${floor}/${floor}01`).unknown);
+    expect(dark).toEqual([true, true, true, false]);
+  });
+
   it("draws nothing of a building whose shape is not known", () => {
     expect(elevationOf(gateway({ site: null }), [])).toBeNull();
     expect(elevationOf(gateway({ site: { floors: [3, 1] } }), [])).toBeNull();

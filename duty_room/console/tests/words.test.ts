@@ -3,10 +3,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { causesOf, causeWord, classWord, conditionWord, elapsed, floorWord, foldTold, placeWord, procedure, reasonWord } from "@/app/words";
+import { causesOf, causeWord, classWord, clockTime, conditionWord, elapsed, floorWord, foldTold, moment, placeWord, procedure, reasonWord, stepWord, useTimeZone } from "@/app/words";
 import { language, t, tOr } from "@/core/i18n";
 import en from "@messages/console.en.json";
 import zh from "@messages/console.zh-CN.json";
+import type { TimelineLine } from "@/core/types";
 import { at, incident } from "./fakes";
 
 const ROOT = join(__dirname, "../src");
@@ -18,6 +19,8 @@ const CLASSES = [
   ..."bin.overheat bin.full air.poor device.offline device.fault device.tamper device.battery_low link.down".split(" "),
   ..."gateway.lost gateway.storage gateway.clock duty_room.unheard test".split(" "),
 ];
+
+const line = (step: string, reason: string | null): TimelineLine => ({ at: 0, by: null, via: null, step, reason, value: null, unit: null });
 
 beforeEach(() => {
   language.value = "zh-CN";
@@ -95,14 +98,43 @@ describe("words", () => {
   });
 
   it("read causes back out of the timeline", () => {
-    const line = { at: null, by: "张三", via: "console", step: "resolved", reason: "false_cooking: 油烟" };
-    expect(reasonWord(line)).toBe("误报：做饭：油烟");
+    expect(reasonWord(line("resolved", "false_cooking: 油烟"))).toBe("误报：做饭：油烟");
+    expect(reasonWord(line("reset", "real"))).toBe("属实");
+    expect(reasonWord(line("escalated", "一个人不够"))).toBe("一个人不够");
+  });
+
+  it("never show a rule's id, but what was measured, in both languages", () => {
+    for (const lang of ["zh-CN", "en"] as const) {
+      language.value = lang;
+      for (const [step, rule] of [["raised", "call"], ["raised", "smoke"], ["repeated", "gas-low"], ["cleared", "gas-high"]] as const)
+        expect(reasonWord(line(step, rule))).toBe("");
+      expect(reasonWord({ ...line("priority_raised", "gas-high"), value: 26.5, unit: "%LEL" })).toBe("26.5 %LEL");
+      for (const [step, reason] of [["reset", "real"], ["order_refused", "reset: condition_on smoke is still there"], ["unheard", "acknowledge"]] as const)
+        expect(reasonWord(line(step, reason)), step).not.toContain(reason.split(/:? /).at(-1)!);
+      for (const step of ["not_told", "cannot_go", "support"]) expect(stepWord(line(step, "x"))).not.toBe(step);
+    }
+    expect(reasonWord(line("unheard", "acknowledge"))).toBe("Acknowledge");
+    language.value = "zh-CN";
+    expect(reasonWord(line("order_refused", "reset: condition_on smoke is still there"))).toBe("复位：设备仍在报警");
+    expect(reasonWord(line("raised", "the port is gone"))).toBe("the port is gone");
+  });
+
+  it("tell the time of the site, wherever the browser believes it is", () => {
+    const noon = Date.parse("2026-11-22T16:30:00Z");
+    useTimeZone("Asia/Shanghai");
+    expect(clockTime(noon)).toBe("00:30:00");
+    expect(moment(noon, Date.parse("2026-11-22T15:30:00Z"))).toMatch(/11.23 00:30$/);
+    expect(moment(noon, Date.parse("2026-11-23T10:00:00Z"))).toBe("00:30:00");
+    useTimeZone("America/New_York");
+    expect(clockTime(noon)).toBe("11:30:00");
+    useTimeZone("Nowhere/Atall");
+    expect(clockTime(noon, false)).toMatch(/^\d\d:\d\d$/);
+    useTimeZone("");
   });
 });
 
 describe("timeline", () => {
   it("names everyone who was told in a row once, newest step first", () => {
-    const line = (step: string, reason: string | null) => ({ at: 0, by: null, via: null, step, reason });
     const told = ["李四", "王芳", "李四"].map((name) => line("told", name));
     const folded = foldTold([line("raised", "smoke"), ...told, line("overdue", "unacknowledged"), line("told", "赵敏")]);
     expect(folded.map(({ step, reason }) => [step, reason])).toEqual([

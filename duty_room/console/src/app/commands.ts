@@ -3,6 +3,7 @@
 import { shallowRef } from "vue";
 import type { Router } from "vue-router";
 import { actions, choose, desk, mute, queue, rows, selected, selectedIncident, sound, tooSoon, top, unlockSound } from "@/app/desk";
+import { printSheet } from "@/app/print";
 import { keySettings } from "@/app/settings";
 import type { Verb } from "@/core/api";
 import type { Row } from "@/core/group";
@@ -120,6 +121,7 @@ export function run(action: Action, router: Router): void {
   else if (action === "mute") mute();
   else if (action === "test_sound") void unlockSound().then(() => sound.test());
   else if (action === "help") dialog.value = { kind: "keys", incident: null };
+  else if (action === "print") void printSheet();
   else if (action === "toggle_group") toggleSelected();
   else if (action === "building") void router.push(incident ? `/buildings/${encodeURIComponent(incident.gateway)}` : "/buildings");
   else if (action === "search") document.getElementById("queue-search")?.focus();

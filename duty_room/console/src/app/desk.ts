@@ -4,7 +4,8 @@ import { computed, markRaw, reactive, shallowReactive, watch } from "vue";
 import { Announcer } from "@/app/announce";
 import { Actions, type Notice } from "@/app/actions";
 import { onDuty } from "@/app/settings";
-import { classWord, duration, placeWord } from "@/app/words";
+import { closeCut, openCut } from "@/app/cuts";
+import { classWord, duration, placeWord, useTimeZone } from "@/app/words";
 import { Api, randomKey } from "@/core/api";
 import { fold, type Row } from "@/core/group";
 import { t } from "@/core/i18n";
@@ -13,6 +14,7 @@ import { SoundDesk, type SoundState } from "@/core/sound";
 import { BrowserSpeaker } from "@/core/speaker";
 import { Store, type Counter } from "@/core/store";
 import { Stream, type Freshness, type StreamSink } from "@/core/stream";
+import { heardOf, type Heard } from "@/core/heard";
 import type { GatewayRow, Incident, Me, PersonRow, Priority, Snapshot } from "@/core/types";
 
 const HEALTH_GAP_MS = 10_000;
@@ -140,10 +142,14 @@ export const stream = markRaw(
     },
     sink,
     (lostMs) => {
+      const since = serverNow() - lostMs;
       desk.returned = t("console.banner.back", { s: duration(lostMs), n: 0 });
       const before = arrived;
       // The missed alarms come right behind the first sign of life.
-      setTimeout(() => (desk.returned = t("console.banner.back", { s: duration(lostMs), n: arrived - before })), 1_500);
+      setTimeout(() => {
+        desk.returned = t("console.banner.back", { s: duration(lostMs), n: arrived - before });
+        closeCut(since, serverNow(), arrived - before);
+      }, 1_500);
       void loadPerson();
     },
   ),
@@ -224,6 +230,9 @@ async function loadPerson(): Promise<void> {
   try {
     desk.me = await api.me();
     desk.signedOut = false;
+    useTimeZone(desk.me?.timeZone ?? "");
+    // Another tab, or this one before a reload, has begun the shift: its names are those the steps carry.
+    if (desk.me && desk.me.shift.length > 0 && onDuty.value.length === 0) onDuty.value = desk.me.shift;
   } catch {
     // The stream says whether we are signed out or cut off; the name only comes later.
     return;
@@ -237,6 +246,27 @@ async function loadSites(): Promise<void> {
   } catch {
     // A missing elevation must not disturb the queue.
     return;
+  }
+}
+
+/** Begin or end the shift at this console. False: the duty room does not have the names yet; it is tried again. */
+export async function takeShift(names: string[]): Promise<boolean> {
+  onDuty.value = names;
+  lastHealth = Number.NEGATIVE_INFINITY;
+  return sendShift();
+}
+
+const shiftIsSent = (): boolean => desk.me?.shift.join("\n") === onDuty.value.join("\n");
+
+async function sendShift(): Promise<boolean> {
+  const names = onDuty.value;
+  try {
+    if (!desk.me || !(await api.shift(names))) return false;
+    desk.me = { ...desk.me, name: names[0] ?? desk.me.name, shift: names };
+    return true;
+  } catch {
+    // Said to the person by the caller; the next health report tries again.
+    return false;
   }
 }
 
@@ -256,10 +286,12 @@ function tick(): void {
   desk.now = serverNow();
   desk.ageS = Math.floor(stream.ageS());
   desk.freshness = stream.freshness();
+  if (desk.freshness === "lost" && desk.loaded) openCut(desk.now - stream.ageS() * 1000);
   if (at - lastHealth >= HEALTH_GAP_MS && desk.me) {
     lastHealth = at;
     reportedSound = speaker.running();
     const report = { sound: reportedSound, stream: desk.freshness === "live", seq: stream.seq, on_duty: onDuty.value };
+    if (!shiftIsSent() && desk.me.role !== "viewer") void sendShift();
     // Its absence is the message: the duty room counts a console as deaf after 30 s.
     void api.health(report).catch(() => undefined);
   }
@@ -308,4 +340,6 @@ export const people = computed(() => desk.people.filter((person) => person.role.
 export const gateways = computed<GatewayRow[]>(() =>
   desk.freshness === "lost" ? desk.gateways.map((row) => ({ ...row, state: "unknown" as const })) : desk.gateways,
 );
+/** Whether the buildings speak to us at all: what nobody has said is not calm. */
+export const heard = computed<Heard>(() => heardOf(gateways.value));
 export const shiftNames = computed(() => (onDuty.value.length > 0 ? onDuty.value.join("、") : ""));

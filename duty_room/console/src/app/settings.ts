@@ -1,4 +1,4 @@
-/** What this computer remembers: language, theme, keys, and who is on shift. Never anything about alarms. */
+/** What this computer remembers: language, theme, keys, and who is on shift. Never what an alarm said. */
 
 import { shallowRef, watch } from "vue";
 import { language, type Language } from "@/core/i18n";
@@ -23,6 +23,10 @@ const write = (storage: () => Storage, key: string, value: string): void => {
 };
 const local = (): Storage => window.localStorage;
 const session = (): Storage => window.sessionStorage;
+
+/** What other files keep on this computer. */
+export const readKept = (name: string): string | null => read(local, name);
+export const keep = (name: string, value: string): void => write(local, name, value);
 
 export const theme = shallowRef<Theme>(read(local, "linli.theme") === "night" ? "night" : "day");
 export const keySettings = shallowRef<KeySettings>(readKeySettings(read(local, "linli.keys")));

@@ -1,6 +1,7 @@
 /** Nouns of the contract in the words of the person who reads them. */
 
 import { language, t, tOr } from "@/core/i18n";
+import { shallowRef } from "vue";
 import type { Incident, Place, TimelineLine } from "@/core/types";
 
 export const classWord = (name: string): string => tOr(`console.class.${name}`, name);
@@ -58,18 +59,37 @@ export function duration(ms: number): string {
   return t("console.time.d", { d: Math.floor(hours / 24), h: hours % 24 });
 }
 
-export function clockTime(at: number, seconds = true): string {
-  const options: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hour12: false };
-  if (seconds) options.second = "2-digit";
-  return new Intl.DateTimeFormat(language.value, options).format(at);
+/** The site's time zone: a wall clock on the site is what people compare with, not the browser's. */
+const zone = shallowRef<string | undefined>(undefined);
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** Take the zone of the site; a name that this browser does not know leaves its own. */
+export function useTimeZone(name: string): void {
+  try {
+    zone.value = name ? new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone : undefined;
+  } catch {
+    zone.value = undefined;
+  }
 }
+
+function format(at: number, options: Intl.DateTimeFormatOptions): string {
+  const key = `${language.value} ${zone.value ?? ""} ${Object.keys(options).join()}`;
+  let made = formats.get(key);
+  if (!made) formats.set(key, (made = new Intl.DateTimeFormat(language.value, { ...options, timeZone: zone.value })));
+  return made.format(at);
+}
+
+export function clockTime(at: number, seconds = true): string {
+  const minutes = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
+  return format(at, seconds ? { ...minutes, second: "2-digit" } : minutes);
+}
+
+const dayOf = (at: number): string => format(at, { year: "numeric", month: "2-digit", day: "2-digit" });
 
 /** Time of day today, with the date before. */
 export function moment(at: number, now: number): string {
-  const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
-  if (sameDay) return clockTime(at);
-  const day = new Intl.DateTimeFormat(language.value, { month: "2-digit", day: "2-digit" }).format(at);
-  return `${day} ${clockTime(at, false)}`;
+  if (dayOf(at) === dayOf(now)) return clockTime(at);
+  return `${format(at, { month: "2-digit", day: "2-digit" })} ${clockTime(at, false)}`;
 }
 
 const MOMENTARY = new Set(["sos.call"]);
@@ -103,17 +123,29 @@ export function foldTold(lines: readonly TimelineLine[]): TimelineLine[] {
   return folded;
 }
 
-const SAYS_WHO = new Set(["dispatched", "en_route", "on_scene", "told"]);
+const SAYS_WHO = new Set(["dispatched", "en_route", "on_scene", "told", "not_told"]);
+/** Lines of the device itself. Their reason is the id of a rule unless it is a sentence. */
+const OF_DEVICE = new Set(["raised", "repeated", "priority_raised", "cleared", "re_alarmed"]);
+const IS_ID = /^[a-z0-9][a-z0-9_.-]*$/;
+const ORDERS = new Set(["unheard", "order_refused", "order_expired"]);
 
 /** The reason of a line as far as its step does not say it already. */
 export function reasonWord(line: TimelineLine): string {
+  if (line.value !== null) return valueWord(line.value, line.unit);
   if (!line.reason || SAYS_WHO.has(line.step)) return "";
   if (line.step === "overdue") return stateWord(line.reason);
-  if (line.step === "resolved") {
-    const [cause = "", ...note] = line.reason.split(": ");
-    return [causeWord(cause), ...note].join("：");
-  }
-  return tOr(`console.reason.${line.reason}`, line.reason);
+  if (ORDERS.has(line.step)) return orderWord(line.reason);
+  const known = tOr(`console.reason.${line.reason}`, "");
+  if (known || (OF_DEVICE.has(line.step) && IS_ID.test(line.reason))) return known;
+  const [cause = "", ...note] = line.reason.split(": ");
+  return [causeWord(cause), ...note].join(t("console.list.colon"));
+}
+
+/** "reset: condition_on the gateway's text": the order and the code are what we have words for. */
+function orderWord(reason: string): string {
+  const [order = "", code = ""] = reason.split(/:? /);
+  const word = tOr(`console.order.${order}`, order);
+  return code ? [word, codeWord(code)].join(t("console.list.colon")) : word;
 }
 
 export function actorWord(line: TimelineLine): string {

@@ -9,7 +9,7 @@ export interface Cell {
   unit: string;
   floor: number;
   household: string | null;
-  /** Nothing is known of it: the gateway is silent, or no device there answers. */
+  /** Unknown or offline: the gateway is silent, no device of one kind answers on this floor, or one here is offline. */
   unknown: boolean;
   priority: Priority | null;
   acknowledged: boolean;
@@ -71,6 +71,16 @@ function sumByKind(counts: FloorCount[]): Protection[] {
   return [...kinds.values()].sort((a, b) => kindRank(a.kind) - kindRank(b.kind) || a.kind.localeCompare(b.kind));
 }
 
+/** They only send: that nothing came from them says nothing, so they never make a floor known. */
+const ONE_WAY = new Set(["call_button"]);
+
+/** Of one kind of life-safety device none answers here: whether it burns, or gas flows, is not known. */
+function isDark(protection: readonly Protection[]): boolean {
+  const spoken = protection.filter(({ kind, total }) => total > 0 && !ONE_WAY.has(kind));
+  if (spoken.length > 0) return spoken.some(({ online }) => online === 0);
+  return protection.length > 0 && protection.every(({ online, total }) => total > 0 && online === 0);
+}
+
 const GONE = new Set(["device.offline", "link.down", "gateway.lost"]);
 
 function cellOf(unit: string, floor: number, household: string | null, here: Incident[], dark: boolean): Cell {
@@ -128,9 +138,7 @@ export function elevationOf(gateway: GatewayRow, all: readonly Incident[]): Elev
     const here = byStair.get(`${unit}/${floor}`) ?? [];
     const counts = site!.counts.filter((count) => count.floor === floor && (count.unit ?? units[0]) === unit && count.lifeSafety);
     const protection = sumByKind(counts);
-    const total = protection.reduce((sum, { total: n }) => sum + n, 0);
-    const online = protection.reduce((sum, { online: n }) => sum + n, 0);
-    const dark = !known || (total > 0 && online === 0);
+    const dark = !known || isDark(protection);
     const households = householdsOf(floor, site!.householdsPerFloor);
     const cells = households.map((household) =>
       cellOf(unit, floor, household, here.filter((incident) => incident.place.household === household), dark),

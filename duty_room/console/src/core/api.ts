@@ -75,6 +75,11 @@ export class Api {
     await this.post("/consoles/health", report, {});
   }
 
+  /** Who is on duty here from now on; the steps carry the first name. False: the duty room does not have it yet. */
+  async shift(names: string[]): Promise<boolean> {
+    return (await this.post("/me/shift", { names }, {})).ok;
+  }
+
   async signOut(): Promise<void> {
     await this.post("/sessions/end", {}, {});
   }

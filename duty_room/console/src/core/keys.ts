@@ -17,6 +17,7 @@ export type Action =
   | "building"
   | "search"
   | "top"
+  | "print"
   | "help";
 
 /** Keys as KeyboardEvent.key in lower case. The arrows always move as well. */
@@ -37,6 +38,7 @@ export const DEFAULT_KEYS: Record<Action, string> = {
   building: "b",
   search: "/",
   top: "escape",
+  print: "p",
   help: "?",
 };
 

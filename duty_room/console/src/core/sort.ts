@@ -30,9 +30,10 @@ export function isUnacknowledged(incident: Incident): boolean {
   return incident.state === "unacknowledged" && !isQuiet(incident);
 }
 
-/** The deadline of the next step has passed. Resolved incidents have no next step. */
+/** The deadline of the next step has passed, or somebody on site has asked for more people. Resolved incidents have no next step. */
 export function isOverdue(incident: Incident, now: number): boolean {
   if (incident.state === "resolved" || incident.state === "closed" || isShelved(incident)) return false;
+  if (incident.flags.includes("support")) return true;
   return incident.flags.includes("overdue") || (incident.deadlineAt !== null && incident.deadlineAt <= now);
 }
 

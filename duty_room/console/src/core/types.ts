@@ -46,6 +46,9 @@ export interface TimelineLine {
   via: string | null;
   step: string;
   reason: string | null;
+  /** What the device measured then. */
+  value: number | null;
+  unit: string | null;
 }
 
 export interface Helper {
@@ -129,6 +132,10 @@ export interface Me {
   csrf: string;
   dutyRoom: string;
   site: string;
+  /** IANA name of the site's time zone; empty: that of this computer. */
+  timeZone: string;
+  /** Who is on duty at this console, as the duty room has it; the first name goes with each step. */
+  shift: string[];
 }
 
 type Json = Record<string, unknown>;
@@ -187,6 +194,8 @@ function readLine(raw: unknown): TimelineLine {
     via: isJson(line.by) ? text(line.by.via) : null,
     step: text(line.step) ?? "?",
     reason: text(line.reason),
+    value: number(line.value),
+    unit: text(line.unit),
   };
 }
 
@@ -323,5 +332,9 @@ export function readMe(raw: unknown): Me | null {
     csrf: text(raw.csrf) ?? "",
     dutyRoom: dutyRoom ?? "",
     site: site ?? "",
+    timeZone: text(raw.timezone) ?? "",
+    shift: list(raw.shift)
+      .map(text)
+      .filter((name) => name !== null),
   };
 }
