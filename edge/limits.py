@@ -44,6 +44,10 @@ RE_ALARM_S = {1: 1800.0, 2: 7200.0}
 """ReAlarmTime: acknowledged, still active, nobody dealt with it: ring again."""
 SHELVE_S_MAX = 8 * 3600.0
 """Longest shelving; priority 1 is never shelved."""
+CLOCK_STEP_S = 2.0
+"""A wall clock that moves this much at once was set; NTP slews far slower."""
+CLOCK_UNTRUSTED_S = 3600.0
+"""So long without a synchronised clock is worth a person's look; alarms never wait for it."""
 CLOCK_BACK_S = 60.0
 """A wall clock set back further than this makes what was put off by it due at once: rather rung twice than never."""
 HEARTBEAT_S = 10.0

@@ -14,6 +14,9 @@ START_MS = 1_790_000_000_000
 """Wall time at virtual zero: an arbitrary instant of September 2026."""
 
 
+YEAR_MS = 365 * 86_400_000
+
+
 class Deadlock(RuntimeError):
     """Everything waits and no timer will ever wake it."""
 
@@ -68,6 +71,10 @@ class VirtualClock:
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.step_ms = 0
+
+    def be_set(self, rng: random.Random) -> None:
+        """Somebody or something sets the wall clock: by years, by minutes, or right."""
+        self.step_ms = rng.choice((0, 10 * YEAR_MS, -10 * YEAR_MS, 3_600_000, -3_600_000, -61_000))
 
     def wall_ms(self) -> int:
         """Virtual wall time, milliseconds since 1970."""

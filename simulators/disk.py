@@ -17,7 +17,7 @@ from edge.ports import Clockwork, Entry, Ladder, Past
 
 @dataclass(slots=True)
 class Platter:
-    """What a crash does not take away."""
+    """What a crash does not take away. full: no commit is taken. slow_s: what every commit takes more."""
 
     events: list[AlarmEvent] = field(default_factory=list)
     receipted: set[str] = field(default_factory=set)
@@ -25,6 +25,13 @@ class Platter:
     ladders: dict[str, Ladder] = field(default_factory=dict)
     notices: dict[str, Notice] = field(default_factory=dict)
     settled: dict[str, str] = field(default_factory=dict)
+    full: bool = False
+    slow_s: float = 0.0
+
+    def ail(self, rng: random.Random) -> None:
+        """Full until something frees it, slow, or as it should be."""
+        self.full = rng.random() < 0.3
+        self.slow_s = rng.choice((0.0, 0.0, 0.5, 3.0))
 
 
 class SimulatedDisk:
@@ -60,7 +67,9 @@ class SimulatedDisk:
 
     async def append(self, entry: Entry) -> int:
         """One transaction, or NotDurable, or the process dies before or right after it."""
-        await self._clock.sleep(self._rng.uniform(0.001, 0.03))
+        await self._clock.sleep(self._rng.uniform(0.001, 0.03) + self._platter.slow_s)
+        if self._platter.full:
+            raise NotDurable("simulated disk is full")
         if self.faults:
             luck = self._rng.random()
             if luck < 0.01:

@@ -27,16 +27,28 @@ from edge.model import (
     CommandKind,
     Condition,
     Outcome,
-    Person,
     PointKey,
-    Recipient,
-    Via,
     Write,
 )
 from simulators.checker import check_journal, check_notices, check_presses, check_truth
 from simulators.clock import VirtualClock, VirtualLoop, run_virtual
 from simulators.disk import Platter, SimulatedDisk
-from simulators.drill_world import DEVICES, HORN, HOUSE, KEY, ROSTER, SOUNDERS, Phone, Presses, buses, normal
+from simulators.drill_world import (
+    DEVICES,
+    HORN,
+    HOUSE,
+    KEY,
+    LI,
+    ROSTER,
+    SOUNDERS,
+    Phone,
+    Presses,
+    buses,
+    condition,
+    ignore,
+    normal,
+    text,
+)
 from simulators.link import BusDriver, Sent, Session, SessionDriver
 
 FAULTY_S = 240.0
@@ -80,6 +92,7 @@ class Drill:
         self.faults: list[str] = []
         self.crashed = asyncio.Event()
         self.crashes = 0
+        self.trust = Clock.SYNCED
         self.duty_up = True
         self.healing = False
         self.seen: set[str] = set()
@@ -154,15 +167,15 @@ class Drill:
             ack_keys=(KEY,),
             has_duty_room=True,
             actors=frozenset({"relay"}),
-            text=_text,
+            text=text,
         )
-        engine = Engine(settings, disk, self.clock, lambda: Clock.SYNCED, lambda _: None)
+        engine = Engine(settings, disk, self.clock, lambda: self.trust, lambda _: None)
         await engine.start()
         gateway = Gateway(engine, disk)
         gateway.supervisors = {
-            "bus": Supervisor("bus", lambda: BusDriver(self.bus), engine, self.clock, _ignore),
-            "relays": Supervisor("relays", lambda: BusDriver(self.relays), engine, self.clock, _ignore),
-            "radio": Supervisor("radio", lambda: SessionDriver(self.radio), engine, self.clock, _ignore),
+            "bus": Supervisor("bus", lambda: BusDriver(self.bus), engine, self.clock, ignore),
+            "relays": Supervisor("relays", lambda: BusDriver(self.relays), engine, self.clock, ignore),
+            "radio": Supervisor("radio", lambda: SessionDriver(self.radio), engine, self.clock, ignore),
         }
 
         async def write(what: Write) -> Outcome:
@@ -193,7 +206,8 @@ class Drill:
             if self.healing:
                 return
             self.rng.choice(
-                (self._fire, self._fire, self._gas, self._press, self._press, self._slave, self._links, self._crash)
+                (self._fire, self._fire, self._gas, self._press, self._press, self._press, self._slave, self._links)
+                + (self._crash, lambda: self.platter.ail(self.rng), self._step_clock)
             )()
 
     def _fire(self) -> None:
@@ -224,6 +238,10 @@ class Drill:
     def _crash(self) -> None:
         self.crashed.set()
 
+    def _step_clock(self) -> None:
+        self.clock.be_set(self.rng)
+        self.trust = self.rng.choice(tuple(Clock))
+
     async def _duty_room(self) -> None:
         """Receives what is unreceipted, at times without its receipt coming through."""
         beat_s = 0.0
@@ -253,8 +271,7 @@ class Drill:
                 self.gateway.ask(self.gateway.engine.command(command))
 
     def _wish(self, kind: CommandKind, alarm_id: str) -> Command:
-        ident = f"c{self.rng.getrandbits(48):x}"
-        return Command(ident, kind, alarm_id, Person("li", "李四", Via.CONSOLE), self.clock.wall_ms())
+        return Command(f"c{self.rng.getrandbits(48):x}", kind, alarm_id, LI, self.clock.wall_ms())
 
     # Healing and judging
 
@@ -263,6 +280,7 @@ class Drill:
         self.healing = True
         for link in (self.bus, self.relays, self.radio):
             link.up, link.faults = True, False
+        self.platter.full, self.platter.slow_s = False, 0.0
         self.bus.dead.clear()
         self.duty_up = True
         self.phone.faults = False
@@ -279,10 +297,10 @@ class Drill:
         expected = {
             ("s1", "fire.smoke"): Condition.ON,
             ("z1", "fire.smoke"): Condition.ON,
-            ("s2", "fire.smoke"): _condition(bool(self.truth.read(PointKey("s2", "smoke")))),
+            ("s2", "fire.smoke"): condition(bool(self.truth.read(PointKey("s2", "smoke")))),
         }
         if not 9 < lel < 10:  # between deadband and limit both are right
-            expected["g1", "gas.combustible"] = _condition(lel >= 10)
+            expected["g1", "gas.combustible"] = condition(lel >= 10)
         self.faults += check_truth(expected, events)
         self.faults += check_presses(self.presses, self.radio.acked, events)
         self.faults += [f"{sent.key} was never taken" for sent in self.presses.sent if sent not in self.radio.acked]
@@ -298,7 +316,8 @@ class Drill:
         """Long after healing the roster has been told of everything that nobody has acknowledged."""
         told = {notice.alarm_id for _, notice in self.phone.told}
         for alarm in self._alarms():
-            waited_s = (self.clock.wall_ms() - alarm.rang_ms) / 1000
+            assert self.gateway is not None
+            waited_s = self.clock.monotonic() - self.gateway.engine.book.rang_s[alarm.alarm_id]
             if alarm.unanswered and alarm.priority in ACK_WAIT_S and waited_s > ACK_WAIT_S[alarm.priority] + 30:
                 if alarm.alarm_id not in told:
                     self.faults.append(f"{alarm.alarm_id} is unanswered and nobody of the roster was told")
@@ -333,18 +352,6 @@ class Drill:
     def _alarms(self, alarm_class: str | None = None) -> list[Alarm]:
         assert self.gateway is not None, "the gateway is down after healing"
         return [a for a in self.gateway.engine.alarms() if alarm_class in (None, a.alarm_class)]
-
-
-def _condition(on: bool) -> Condition:
-    return Condition.ON if on else Condition.OFF
-
-
-def _text(alarm: Alarm, person: Recipient) -> tuple[str, str]:
-    return f"{alarm.alarm_class}", f"{alarm.alarm_id} for {person.name}"
-
-
-def _ignore(_: str) -> None:
-    """Rejected input is not counted in a drill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.model import (
     AlarmClass,
+    Condition,
     Delivered,
     Device,
     Notice,
     Outcome,
+    Person,
     Place,
     Point,
     PointKey,
@@ -22,6 +25,7 @@ from edge.model import (
     SounderStart,
     TryLater,
     Value,
+    Via,
 )
 from edge.ports import Clockwork
 from simulators.link import Bus, Sent, Session
@@ -30,6 +34,7 @@ SUPERVISE_S = 20.0
 HOUSE = Place("新盛", "12", "1", 3, "301")
 HORN = PointKey("relay", "horn")
 KEY = PointKey("relay", "ack_key")
+LI = Person("li", "李四", Via.CONSOLE)
 ROSTER = (
     Recipient("li", "李四", "grid_worker", ("phone://li",)),
     Recipient("wang", "王芳", "chief", ("phone://wang",)),
@@ -80,6 +85,20 @@ DEVICES: tuple[Device, ...] = (
     _button("b2"),
     Device("relay", "drill/relay", "relays", "1", HOUSE, (Point("horn", writable=True), Point("ack_key")), (), 60.0),
 )
+
+
+def condition(on: bool) -> Condition:
+    """What a rule should say."""
+    return Condition.ON if on else Condition.OFF
+
+
+def text(alarm: Any, person: Recipient) -> tuple[str, str]:
+    """What people are told."""
+    return f"{alarm.alarm_class}", f"{alarm.alarm_id} for {person.name}"
+
+
+def ignore(_: str) -> None:
+    """Rejected input is not counted in a drill."""
 
 
 @dataclass(slots=True)

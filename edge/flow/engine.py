@@ -221,8 +221,7 @@ class Engine:
         stamp = replace(self._now(), by=command.by, reason=command.reason)
         alarm = self.book.by_id.get(command.alarm_id)
         # A clock that was never set cannot call anything too old: then people could no longer answer.
-        timed = command.expires_ms is not None and stamp.clock is not Clock.UNSYNCED
-        expired = timed and stamp.now_ms > (command.expires_ms or 0)
+        expired = stamp.clock is not Clock.UNSYNCED and stamp.now_ms > (command.expires_ms or stamp.now_ms)
         decided = None if expired else self._decide(command, alarm, stamp)
         outcome = answer(command, decided, expired, stamp.now_ms)
         if len(self._outcomes) >= REMEMBERED:
