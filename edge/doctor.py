@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from edge.clock import ClockTrust, SystemClock
 from edge.config import Building, finding_line, load_building
+from edge.config.ports import stable_ports
 from edge.errors import ConfigError
 from edge.model import Clock, Recipient
 from edge.ports import LinkSettings
@@ -67,16 +68,8 @@ def _secrets(building: Building, running: bool) -> Iterator[Row]:
 
 def _listen(building: Building, running: bool) -> Iterator[Row]:
     host, port = building.gateway.host, building.gateway.port
-    if running or port == 0:
-        return
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-        yield _row(OK, f"local API can listen at {host}:{port}", "")
-    except OSError as error:
-        yield _row(FAULT, f"local API cannot listen at {host}:{port}: {error.strerror}", "choose another `listen`")
+    if not running and port != 0:
+        yield _free("local API", host, port)
 
 
 def _links(building: Building, running: bool) -> Iterator[Row]:
@@ -85,8 +78,26 @@ def _links(building: Building, running: bool) -> Iterator[Row]:
             yield from _broker(f"link {link.id}", link.options["urls"])
         elif link.kind in ("modbus-tcp", "modbus-rtu-tcp"):
             yield _reach(f"link {link.id}", str(link.options["host"]), int(link.options["port"]))
+        elif link.kind == "gbt26875-server":
+            if not running:
+                yield _free(f"link {link.id}", str(link.options["host"]), int(link.options["port"]))
+        elif link.options.get("tcp"):
+            host, _, port = str(link.options["tcp"]).rpartition(":")
+            yield _reach(f"link {link.id}", host.strip("[]"), int(port))
         else:
             yield _port(link)
+
+
+def _free(name: str, host: str, port: int) -> Row:
+    """Whether we can listen there."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return _row(FAULT, f"{name} cannot listen at {host}:{port}: {error.strerror}", "choose another `listen`")
+    return _row(OK, f"{name} can listen at {host}:{port}", "")
 
 
 def _port(link: LinkSettings) -> Row:
@@ -94,8 +105,9 @@ def _port(link: LinkSettings) -> Row:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        remedy = "plug the adapter in; `ls -l /dev/serial/by-id` shows what is there"
-        return _row(FAULT, f"link {link.id}: {path}: {error.strerror}", remedy)
+        there = ", ".join(stable_ports())
+        shown = f"adapters here: {there}" if there else "`ls -l /dev/serial/by-id` shows what is there"
+        return _row(FAULT, f"link {link.id}: {path}: {error.strerror}", f"plug the adapter in; {shown}")
     if not stat.S_ISCHR(mode):
         return _row(FAULT, f"link {link.id}: {path} is not a serial port", "correct `port`")
     if not os.access(path, os.R_OK | os.W_OK):

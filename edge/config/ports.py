@@ -41,6 +41,15 @@ def stable_name(name: str) -> str | None:
     return next((found for folder in folders if (found := _link(folder, name)) is not None), None)
 
 
+def stable_ports() -> list[str]:
+    """The path that stays for every adapter that is plugged in."""
+    try:
+        names = sorted(path.name for path in SYS.iterdir() if path.name.startswith(_USB))
+    except OSError:
+        return []
+    return [stable_name(name) or str(DEV / name) for name in names]
+
+
 def _link(folder: str, name: str) -> str | None:
     """The first link of a folder under /dev/serial that leads to this port."""
     try:

@@ -63,7 +63,12 @@ def test_a_check_that_looks_like_a_control_character_is_a_check() -> None:
     blocks = [call(bytes([letter]), text) for letter in range(0x20, 0x7F) for text in (b"S", b"SO", b"", b"S0")]
     assert {block[-1] for block in blocks} & {1, 2, 3, 4, 5, 6, 0x15}
     said, rest, faults = codec.split(b"".join(blocks))
-    assert all(isinstance(one, Block) and one.good for one in said) and len(said) == len(blocks) and not rest and not faults
+    assert (
+        all(isinstance(one, Block) and one.good for one in said)
+        and len(said) == len(blocks)
+        and not rest
+        and not faults
+    )
 
 
 def test_a_stray_separator_before_the_end_is_borne() -> None:

@@ -113,7 +113,9 @@ class MeterRig(PtyEnd):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "bus")
-        self.settings = LinkSettings("bus", "dlt645", {"port": str(self.port), "baudrate": 115200, "parity": "N", "timeout_s": 0.02})
+        self.settings = LinkSettings(
+            "bus", "dlt645", {"port": str(self.port), "baudrate": 115200, "parity": "N", "timeout_s": 0.02}
+        )
         self.devices = electric_devices()[:1]
         self._spoil: Random | None = None
 
