@@ -12,12 +12,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from cloud_bridge.city_messages import Lost
+from pydantic import ValidationError
+
+from cloud_bridge.city_messages import CaseMessage, Lost, SummaryMessage
 from cloud_bridge.messages import topic
 from cloud_bridge.settings import BrokerLike
-from cloud_bridge.summary import Frame, Snapshot, Tally, fact, window_of
+from cloud_bridge.summary import Frame, Snapshot, Tally, coalesce, fact, mark_of, window_of
 from edge import limits
 from edge.errors import Denied, LinkError, NotDurable
 from edge.model import AlarmEvent, rfc3339
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 SUMMARY, FACT = LANES = ("summary", "fact")
 """What is queued, in the order in which it is shed; also the last part of the topic."""
+CASE = "case"
+CASES_MAX = 1000
+"""Cases of the city held in memory; a case of an alarm long closed is of no use here."""
 FRESH_MAX = 4096
 """Events on their way to the file; more at once only when its disk is stuck, and then the oldest are shed."""
 LOOK_S = 5.0
@@ -78,8 +83,12 @@ class Queue(Protocol):
         """Queue (lane, id, topic, body, made_ms) in order; returns how many were shed to make room."""
         ...
 
-    async def peek(self, limit: int, after: int = 0) -> Sequence[ParcelLike]:
-        """The oldest parcels with n > after."""
+    async def peek(self, limit: int, after: int = 0, lane: str | None = None) -> Sequence[ParcelLike]:
+        """The oldest parcels (of a lane) with n > after."""
+        ...
+
+    async def park(self, number: int, why: str) -> None:
+        """The other side will never take this one."""
         ...
 
     async def drop(self, numbers: Sequence[int]) -> None:
@@ -89,6 +98,15 @@ class Queue(Protocol):
     async def fill(self) -> FillLike:
         """Newest n and losses."""
         ...
+
+
+class Letter(NamedTuple):
+    """What goes out at once: which parcels, where to, and the message; bare: without the mark of a replay."""
+
+    numbers: tuple[int, ...]
+    topic: str
+    body: bytes
+    bare: bytes
 
 
 class CityLink:
@@ -116,6 +134,7 @@ class CityLink:
         self._queued = asyncio.Event()
         self._tally: Tally | None = None
         self._said_down = False
+        self._cases: dict[str, CaseMessage] = {}
         self.connected = False
 
     def offer(self, events: Sequence[AlarmEvent]) -> None:
@@ -247,6 +266,7 @@ class CityLink:
             ca=self._broker.ca,
             cert=self._broker.cert,
             key=self._broker.key,
+            subscriptions=[(topic(self._frame.gateway, CASE), 1)],
         )
         try:
             await session.open()
@@ -259,25 +279,52 @@ class CityLink:
             await session.close()
 
     async def _drain(self, session: MqttSession) -> None:
-        """The city has nothing to say here; waiting for it is how a lost connection is noticed."""
+        """Cases of the city; waiting for them is also how a lost connection is noticed."""
         while True:
             for received in await session.receive():
-                self._count("unexpected")
+                self.take_case(received.payload)
                 session.ack(received)
 
+    def take_case(self, payload: bytes) -> None:
+        """What the city says of an alarm is shown, and changes nothing here."""
+        try:
+            case = CaseMessage.model_validate_json(payload)
+        except ValidationError:
+            self._count("malformed")
+            return
+        if len(self._cases) >= CASES_MAX:
+            self._cases.pop(next(iter(self._cases)))
+        self._cases.pop(case.alarm, None)
+        self._cases[case.alarm] = case
+
+    def case_of(self, alarm_id: str) -> CaseMessage | None:
+        """The city's case of an alarm, if it has told one since we started."""
+        return self._cases.get(mark_of(self._frame.gateway, alarm_id, self._salt))
+
     async def _send(self, session: MqttSession) -> None:
-        """Oldest first, a chunk at a time; a parcel leaves the file only after the broker took it."""
+        """A chunk at a time; a parcel leaves the file only after the broker took it."""
         old = (await self._queue.fill()).newest
         while True:
-            self._queued.clear()
-            parcels = await self._queue.peek(CHUNK)
-            if not parcels:
-                await self._idle()
-                continue
+            letters = await self._next(old)
             async with asyncio.TaskGroup() as tasks:
-                for parcel in parcels:
-                    tasks.create_task(session.publish(parcel.topic, _body(parcel, replay=parcel.n <= old)))
-            await self._queue.drop([parcel.n for parcel in parcels])
+                for letter in letters:
+                    tasks.create_task(session.publish(letter.topic, letter.body))
+            await self._queue.drop([number for letter in letters for number in letter.numbers])
+
+    async def _next(self, old: int) -> list[Letter]:
+        """What is to be sent next: facts before summaries, each oldest first; late summaries put together by the hour.
+
+        old: the newest parcel that has waited for this connection; it and those before are marked as replay.
+        """
+        while True:
+            self._queued.clear()
+            facts = await self._queue.peek(CHUNK, lane=FACT)
+            if facts:
+                return [Letter((p.n,), p.topic, _body(p.body, replay=p.n <= old), p.body) for p in facts]
+            summaries = await self._queue.peek(CHUNK, lane=SUMMARY)
+            if summaries:
+                return _by_hour(summaries, old)
+            await self._idle()
 
     async def _idle(self) -> None:
         with suppress(TimeoutError):
@@ -285,8 +332,26 @@ class CityLink:
                 await self._queued.wait()
 
 
-def _body(parcel: ParcelLike, replay: bool) -> bytes:
+def _body(body: bytes, replay: bool) -> bytes:
     """The message as it was made, marked when it waited for the link."""
     if not replay:
-        return parcel.body
-    return json.dumps({**json.loads(parcel.body), "replay": True}, ensure_ascii=False).encode()
+        return body
+    return json.dumps({**json.loads(body), "replay": True}, ensure_ascii=False).encode()
+
+
+def _by_hour(parcels: Sequence[ParcelLike], old: int) -> list[Letter]:
+    """Summaries that waited, one for each hour; the last group may go on behind the chunk and waits, unless alone."""
+    groups: dict[str, list[ParcelLike]] = {}
+    for parcel in parcels:
+        late = parcel.n <= old
+        hour = json.loads(parcel.body)["window_start"][:13] if late else str(parcel.n)
+        groups.setdefault(hour, []).append(parcel)
+    found = list(groups.values())
+    if len(parcels) == CHUNK and len(found) > 1:
+        found.pop()
+    letters = []
+    for group in found:
+        whole = coalesce([SummaryMessage.model_validate_json(parcel.body) for parcel in group]).encode()
+        body = _body(whole, replay=group[-1].n <= old)
+        letters.append(Letter(tuple(parcel.n for parcel in group), group[0].topic, body, whole))
+    return letters

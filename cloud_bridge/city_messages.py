@@ -100,7 +100,8 @@ class SummaryMessage(Message):
 
     covered_s: how much of the window this process saw (a start in the middle sees less). devices: device class →
     state → count. links: share of the covered time the link was up. passages: by device class, counts only.
-    sheds: lane → items given up since start.
+    sheds: lane → items given up since start. windows: how many windows it stands for: those that came late are
+    put together by the hour, under the id of the first with ``+N``.
     """
 
     id: str
@@ -121,3 +122,16 @@ class SummaryMessage(Message):
     version: str
     config_hash: str
     replay: bool = False
+    windows: int = Field(default=1, ge=1)
+
+
+class CaseMessage(Message):
+    """``case`` QoS 1, city → gateway: what the city made of an alarm. The bridge never closes a case of the city.
+
+    alarm: the mark of the facts. state: 立案 filed, 派遣 dispatched, 处置 handled, 结案 closed.
+    """
+
+    alarm: str = Field(max_length=64)
+    case: str = Field(max_length=64)
+    state: Literal["filed", "dispatched", "handled", "closed"]
+    at: Time

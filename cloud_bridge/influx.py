@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, cast
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -153,7 +153,8 @@ class InfluxBucket:
     def _write(self, body: bytes) -> None:
         try:
             api = self._clients[0].write_api(write_options=SYNCHRONOUS)
-            api.write(self._settings.bucket, record=body, write_precision=WritePrecision.MS)
+            # The library's type is a class of plain words.
+            api.write(self._settings.bucket, record=body, write_precision=cast(WritePrecision, WritePrecision.MS))
         except ApiException as fault:
             self._judge(fault)
         except (HTTPError, OSError) as fault:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
-from cloud_bridge.city_messages import FactMessage, SummaryMessage
+from cloud_bridge.city_messages import CaseMessage, FactMessage, SummaryMessage
 from cloud_bridge.messages import (
     ROOT,
     CommandMessage,
@@ -38,7 +38,7 @@ class Channel:
     """One topic: its message, who speaks on it, and how."""
 
     model: type[Message]
-    sender: Literal["gateway", "duty_room"]
+    sender: Literal["gateway", "duty_room", "city"]
     qos: Literal[0, 1]
     retain: bool = False
     broker: Literal["duty", "city"] = "duty"
@@ -55,6 +55,7 @@ CHANNELS = {
     "duty": Channel(DutyMessage, "duty_room", 0),
     "summary": Channel(SummaryMessage, "gateway", 1, broker="city"),
     "fact": Channel(FactMessage, "gateway", 1, broker="city"),
+    "case": Channel(CaseMessage, "city", 1, broker="city"),
 }
 
 

@@ -126,9 +126,64 @@ def snapshot_of(
     )
 
 
+def mark_of(gateway: str, alarm_id: str, salt: bytes) -> str:
+    """What an alarm is called outside: always the same, and nothing can be read from it."""
+    return hmac.new(salt, f"{gateway}/{alarm_id}".encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def coalesce(summaries: Sequence[SummaryMessage]) -> SummaryMessage:
+    """Windows that come late, one after the other, as one: counts are added, states are those at the end.
+
+    Percentiles of several windows cannot be had from theirs: they are unknown then.
+    """
+    last = summaries[-1]
+    if len(summaries) == 1:
+        return last
+    alarms: dict[AlarmClass, AlarmCounts] = {}
+    passages: Counter[str] = Counter()
+    covered_s = sum(summary.covered_s for summary in summaries)
+    for summary in summaries:
+        passages.update(summary.passages)
+        for name, counts in summary.alarms.items():
+            alarms[name] = _added(alarms.get(name, AlarmCounts()), counts)
+    for name in alarms.keys() - last.alarms.keys():
+        alarms[name] = alarms[name].model_copy(update={"open": 0})
+    shares = {
+        link: [(s.links[link], s.covered_s) for s in summaries if s.links.get(link) is not None]
+        for link in {name for summary in summaries for name in summary.links}
+    }
+    links = {
+        link: round(sum((share or 0.0) * s for share, s in seen) / total, 4) if total else None
+        for link, seen in shares.items()
+        for total in (sum(s for _, s in seen),)
+    }
+    windows = sum(summary.windows for summary in summaries)
+    return last.model_copy(
+        update={
+            "id": f"{summaries[0].id}+{windows}",
+            "window_start": summaries[0].window_start,
+            "covered_s": round(covered_s, 1),
+            "alarms": alarms,
+            "passages": dict(passages),
+            "links": links,
+            "windows": windows,
+        }
+    )
+
+
+def _added(one: AlarmCounts, two: AlarmCounts) -> AlarmCounts:
+    return AlarmCounts(
+        raised=one.raised + two.raised,
+        repeated=one.repeated + two.repeated,
+        acknowledged=one.acknowledged + two.acknowledged,
+        cleared=one.cleared + two.cleared,
+        open=two.open,
+    )
+
+
 def fact(event: AlarmEvent, gateway: str, place: CityPlace, salt: bytes) -> FactMessage:
     """A journaled event without anything that leads to a person or a flat."""
-    mark = hmac.new(salt, f"{gateway}/{event.alarm_id}".encode(), hashlib.sha256).hexdigest()[:16]
+    mark = mark_of(gateway, event.alarm_id, salt)
     return FactMessage.model_validate(
         {
             "fact_id": f"{gateway}/{event.seq}",

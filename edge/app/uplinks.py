@@ -86,7 +86,12 @@ class Outside:
         building, city = self._building, self._building.city
         assert city is not None
         place = CityPlace(community=building.site.community, grid=building.site.grid)
-        return CityLink(
+        link = CityLink
+        if city.broker.urls[0].startswith("http"):
+            from cloud_bridge.city_http import CityPost
+
+            link = CityPost
+        return link(
             Frame(building.gateway.id, place, version("linli"), building.config_hash),
             city.broker,
             city.every_s,

@@ -19,6 +19,8 @@ from edge.errors import NotDurable
 
 ROW_BYTES = 128
 """What a row costs beside its body."""
+PARKED_MAX = 200
+"""Refused messages that are kept to be looked at; the oldest go."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parcels (
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, lane TEXT NOT NULL,
@@ -26,6 +28,7 @@ CREATE TABLE IF NOT EXISTS parcels (
 CREATE INDEX IF NOT EXISTS parcels_by_lane ON parcels (lane, n);
 CREATE TABLE IF NOT EXISTS lost (
     lane TEXT PRIMARY KEY, count INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS parked (id TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL, why TEXT NOT NULL);
 """
 
 T = TypeVar("T")
@@ -89,9 +92,17 @@ class Outbox:
         """
         return await self._run(lambda: self._put(parcels))
 
-    async def peek(self, limit: int, after: int = 0) -> list[Parcel]:
-        """The oldest parcels with n > after; they stay until dropped."""
-        return await self._run(lambda: self._peek(limit, after))
+    async def peek(self, limit: int, after: int = 0, lane: str | None = None) -> list[Parcel]:
+        """The oldest parcels (of a lane) with n > after; they stay until dropped."""
+        return await self._run(lambda: self._peek(limit, after, lane))
+
+    async def park(self, number: int, why: str) -> None:
+        """The other side will never take this one: out of the way, kept to be looked at."""
+        await self._run(lambda: self._park(number, why))
+
+    async def parked(self) -> list[tuple[str, str]]:
+        """(id, why) of what was parked, newest last."""
+        return await self._run(lambda: list(self._opened().execute("SELECT id, why FROM parked ORDER BY rowid")))
 
     async def drop(self, numbers: Sequence[int]) -> None:
         """These were taken by the other side."""
@@ -174,11 +185,20 @@ class Outbox:
         rows = self._opened().execute(f"DELETE FROM parcels WHERE {where} RETURNING length(body)", values).fetchall()
         return sum(int(length) + ROW_BYTES for (length,) in rows)
 
-    def _peek(self, limit: int, after: int) -> list[Parcel]:
+    def _peek(self, limit: int, after: int, lane: str | None) -> list[Parcel]:
         rows = self._opened().execute(
-            "SELECT n, id, lane, topic, body, made_ms FROM parcels WHERE n > ? ORDER BY n LIMIT ?", (after, limit)
+            "SELECT n, id, lane, topic, body, made_ms FROM parcels WHERE n > ?1 AND (?2 IS NULL OR lane = ?2)"
+            " ORDER BY n LIMIT ?3",
+            (after, lane, limit),
         )
         return [Parcel(*row) for row in rows]
+
+    def _park(self, number: int, why: str) -> None:
+        with self._opened() as db:
+            db.execute("INSERT INTO parked SELECT id, topic, body, ? FROM parcels WHERE n = ?", (why[:500], number))
+            db.execute("DELETE FROM parked WHERE rowid <= (SELECT max(rowid) FROM parked) - ?", (PARKED_MAX,))
+            freed = self._remove("n = ?", (number,))
+        self._bytes -= freed
 
     def _drop(self, numbers: Sequence[int]) -> None:
         with self._opened():

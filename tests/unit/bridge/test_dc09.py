@@ -17,6 +17,7 @@ from pysiaalarm.event import SIAEvent
 from cloud_bridge import dc09_link
 from cloud_bridge.dc09 import Account, Reply, adm_cid, cipher_of, crc16, frame, link_test, parse_reply, split_answer
 from cloud_bridge.dc09_link import Dc09Link, Dc09Settings
+from edge import limits
 from edge.errors import Garbled
 from edge.model import AlarmClass, EventKind
 from tests.unit.bridge.samples import event
@@ -26,6 +27,11 @@ from tests.unit.bridge.uplinks import House, server
 A5101 = Account("5101")
 AT = datetime(2026, 11, 21, 13, 5, tzinfo=UTC)
 KEY = "AAAAAAAAAAAAAAAA"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LINK_BACKOFF_S_MIN", 0.05)
 
 
 def test_golden_frames() -> None:

@@ -12,6 +12,7 @@ import pytest
 from cloud_bridge import influx
 from cloud_bridge.influx import InfluxBucket, InfluxLink, InfluxSettings, Lines, field, tag
 from cloud_bridge.uplink import EventQueue
+from edge import limits
 from edge.clock import SystemClock
 from edge.model import Device, Place, Point, Quality
 from edge.store.readings import Readings
@@ -19,6 +20,11 @@ from tests.unit.bridge.http_server import Taker, taking
 from tests.unit.bridge.samples import event
 from tests.unit.bridge.test_duty_room_link import until
 from tests.unit.bridge.uplinks import House
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LINK_BACKOFF_S_MIN", 0.05)
 
 
 def device(ident: str, kind: str, point: str) -> Device:

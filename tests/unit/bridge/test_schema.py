@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from cloud_bridge import schema
-from cloud_bridge.city_messages import CityPlace, Lost
+from cloud_bridge.city_messages import CaseMessage, CityPlace, Lost
 from cloud_bridge.duty_inbox import command_of
 from cloud_bridge.messages import (
     CommandMessage,
@@ -54,6 +54,7 @@ SAMPLES: dict[str, Message] = {
     "command": CommandMessage(command_id="c1", kind=CommandKind.RESET, alarm_id="a1", by=BY, at=AT),
     "duty": DutyMessage(duty_room="d1", at=AT, heard=Heard(boot_id="b", seq=1), audible=True, on_duty=["李四"]),
     "summary": Tally(NOW_MS, NOW_MS + 300_000, 0.0).summary(FRAME, snapshot(), Lost(), 300.0),
+    "case": CaseMessage(alarm="0123456789abcdef", case="2026-1121-7", state="filed", at=AT),
     "fact": fact(event(1), "b12", CityPlace(community="新盛", grid="XS-03"), b"salt"),
 }
 
