@@ -218,6 +218,17 @@ def journal_verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="T
 
 
 @app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The gateway's data_dir; the gateway is stopped.")],
+    chosen: Annotated[Path | None, typer.Option("--from", help="A copy; the newest when not given.")] = None,
+) -> None:
+    """Put last night's copy in the place of a lost or damaged journal."""
+    from edge.app.upkeep import restore as run
+
+    _lines([_call(lambda: run(folder, chosen))])
+
+
+@app.command()
 def drill(
     seeds: Annotated[str, typer.Option(help="A..B, or one seed.")] = "1..100",
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,

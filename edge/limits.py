@@ -73,5 +73,7 @@ CITY_QUEUE_BYTES = 16 * 1024 * 1024
 """Store-and-forward to the city; oldest summaries are shed first, alarm facts last."""
 READINGS_FLUSH_S = 300.0
 """Changes of readings are written this often: flash wears."""
+ALARMS_KEEP_DAYS = 400
+"""Closed alarms stay at least a year (GB 50440 asks for one), and some weeks to notice that."""
 READINGS_KEEP_DAYS = 30
 """Raw readings tell how people live; they are kept as short as is useful."""

@@ -22,6 +22,7 @@ from cloud_bridge.duty_room_link import DutyRoomLink
 from cloud_bridge.messages import DutyMessage
 from device_drivers import registry
 from edge.app.sms_answers import SmsAnswers
+from edge.app.upkeep import Upkeep
 from edge.app.uplinks import Outside
 from edge.app.views import Counters, Views
 from edge.channels.messenger import Messenger
@@ -153,6 +154,7 @@ class GatewayProcess:
         for link in building.links:
             self._supervise(link.id)
         self._spawn(bridge.run(), "bridge")
+        self._spawn(Upkeep(self._journal, engine, self._trust, clock, building.gateway.timezone).run(), "upkeep")
         if self._outside.readings is not None:
             self._spawn(self._outside.readings.run(), "readings")
         await self._open_door(load_or_create_token(data_dir))

@@ -59,7 +59,7 @@ class AlarmBook:
 
     def raise_new(self, subject: Subject, alarm_class: AlarmClass, priority: int, stamp: Stamp) -> AlarmEvent:
         """The event that raises the next alarm of this device and class."""
-        generation = self._generations.get((subject.device, alarm_class), self._base) + 1
+        generation = max(self._generations.get((subject.device, alarm_class), 0), self._base) + 1
         ident = alarm_id(self._gateway_id, subject.device, alarm_class, generation)
         return begin(ident, alarm_class, priority, subject, stamp)
 

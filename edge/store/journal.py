@@ -22,6 +22,7 @@ from edge.model import AlarmEvent, AlarmState, CommandOutcome, EventKind, Result
 from edge.ports import Entry, Ladder, Past
 from edge.store.migrate import migrate
 from edge.store.rows import FIRST_HASH, chain, event_body, notice_body, read_event, read_notice
+from edge.store.upkeep import back_up, drop_old
 
 CAUSES_KEPT = 10_000
 """Sender ids remembered at start: a redelivery comes within minutes, not after ten thousand alarms."""
@@ -92,6 +93,14 @@ class SqliteJournal:
         """Events without a receipt after a seq, oldest first."""
         return await self._run(lambda: self._unreceipted(after_seq, limit))
 
+    async def drop_old(self, before_ms: int) -> int:
+        """One step of retention, see upkeep.drop_old; 0 when nothing is left to let go. Raises NotDurable."""
+        return await self._run(lambda: self._drop_old(before_ms))
+
+    async def back_up(self, stamp: str) -> Path:
+        """A copy in the folder beside the journal, see upkeep.back_up. Raises OSError or sqlite3.Error."""
+        return await asyncio.get_running_loop().run_in_executor(self._folding, back_up, self._path.parent, stamp)
+
     async def close(self) -> None:
         """Finish what waits, fold the WAL into the file, close. Safe twice."""
         if self._file is not None:
@@ -153,6 +162,12 @@ class SqliteJournal:
             "SELECT body FROM events WHERE receipted = 0 AND seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )
         return [read_event(body) for (body,) in rows]
+
+    def _drop_old(self, before_ms: int) -> int:
+        try:
+            return drop_old(self._opened().db, before_ms)
+        except sqlite3.DatabaseError as fault:
+            raise NotDurable(f"{self._path}: {fault}") from fault
 
     def _close(self) -> None:
         if self._file is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from importlib import resources
 from pathlib import Path
@@ -22,6 +21,8 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             f"{path} is of schema {version}, this version knows {len(steps)}: install the newer version again"
         )
     if 0 < version < len(steps):
-        shutil.copy2(path, path.with_suffix(f".v{version}.bak"))
+        copy = path.with_suffix(f".v{version}.bak")
+        copy.unlink(missing_ok=True)
+        db.execute("VACUUM INTO ?", (str(copy),))  # with what a crash has left in the WAL, which a file copy would miss
     for number, step in enumerate(steps[version:], start=version + 1):
         db.executescript(f"BEGIN IMMEDIATE;\n{step.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;")
