@@ -42,13 +42,17 @@ class GbtWrite(Part):
 
 
 class GbtPoint(PointForm):
-    """A point of a fire panel's transmission device, system or component."""
+    """A point of a fire panel's transmission device, system or component; without read it can only be set."""
 
-    read: GbtRead
+    read: GbtRead | None = None
     write: GbtWrite | None = None
 
     @model_validator(mode="after")
     def _events(self) -> Self:
+        if self.read is None:
+            if self.write is None or self.momentary:
+                raise ValueError("a point without `read` needs `write`, and is no event")
+            return self
         if (self.read.operation is not None or self.read.unlisted is not None) != self.momentary:
             raise ValueError("`operation` and `unlisted` are events: write `momentary: true` with them and only them")
         return self

@@ -119,7 +119,7 @@ async def test_what_is_true_there_is_read_here(name: str, tmp_path: Path) -> Non
                 await site.event(point.key)
             elif point.read.get("what") == "calling":
                 continue  # said with a call, see the next test of the same profile
-            elif not point.read.get("duty"):
+            elif point.read and not point.read.get("duty"):
                 await site.shows(point.key, site.truth.value(key))
 
 
