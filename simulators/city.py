@@ -22,12 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import aiomqtt
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from jsonschema import Draft202012Validator, FormatChecker
+
+from simulators.city_words import WORDS, ZH, fact_sentence, local_time, summary_sentence
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schema"
 KINDS = ("summary", "fact")
@@ -57,15 +60,16 @@ class City:
     counts: Counter[str] = field(default_factory=Counter)
     seen: deque[str] = field(default_factory=lambda: deque(maxlen=20 * KEPT))
     connected: bool = False
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
 
     @classmethod
-    def load(cls, folder: Path = SCHEMAS) -> City:
-        """Read the schemas. Raises FileNotFoundError where there are none."""
+    def load(cls, folder: Path = SCHEMAS, zone: str = "Asia/Shanghai") -> City:
+        """Read the schemas. Raises FileNotFoundError where there are none, ZoneInfoNotFoundError for no such zone."""
         found = {}
         for kind in KINDS:
             schema = json.loads((folder / f"{kind}.schema.json").read_text(encoding="utf-8"))
             found[kind] = Draft202012Validator(schema, format_checker=FormatChecker())
-        return cls(found)
+        return cls(found, zone=ZoneInfo(zone))
 
     def take(self, topic: str, payload: bytes) -> Got:
         """Check one message and keep it."""
@@ -144,130 +148,81 @@ def create_app(city: City) -> FastAPI:
         return {"ok": True}
 
     @app.get("/")
-    async def page(lang: str = "zh") -> HTMLResponse:
-        """For people."""
-        return HTMLResponse(render(city, "en" if lang == "en" else "zh"))
+    async def page(lang: str = "zh", still: bool = False) -> HTMLResponse:
+        """For people. ``?still=1`` does not renew itself: what was unfolded stays so."""
+        return HTMLResponse(render(city, "en" if lang == "en" else "zh", still))
 
     return app
 
 
-WORDS = {
-    "zh": {
-        "title": "市级平台（替身）",
-        "lead": "楼宇网关送到市里的内容：只有分类、到网格为止的位置、时间和数量，没有姓名、电话、住户。",
-        "switch": '<a href="/?lang=en">English</a>',
-        "up": "已连接",
-        "down": "未连接",
-        "summary": "汇总",
-        "fact": "报警事实",
-        "failed": "不合格",
-        "repeated": "重复",
-        "none": "还没有收到消息。",
-        "newest": "最新汇总",
-        "protected": "生命安全点受保护",
-        "at": "时间",
-        "kind": "种类",
-        "what": "内容",
-        "ok": "合格",
-    },
-    "en": {
-        "title": "City platform (stand-in)",
-        "lead": "What gateways send the city: classes, places down to the grid, times and counts. No name, no flat.",
-        "switch": '<a href="/">中文</a>',
-        "up": "connected",
-        "down": "not connected",
-        "summary": "summaries",
-        "fact": "alarm facts",
-        "failed": "failed the schema",
-        "repeated": "repeated",
-        "none": "Nothing has come yet.",
-        "newest": "Newest summary",
-        "protected": "life-safety points protected",
-        "at": "Time",
-        "kind": "Kind",
-        "what": "Content",
-        "ok": "valid",
-    },
-}
-ZH = {
-    "smoke": "烟感",
-    "gas": "燃气",
-    "call_button": "呼叫按钮",
-    "bin": "垃圾桶",
-    "door": "门磁",
-    "access": "门禁",
-    "relay": "继电器",
-    "air": "空气",
-    "meter": "表计",
-    "normal": "正常",
-    "alarm": "报警",
-    "fault": "故障",
-    "offline": "离线",
-    "unknown": "未知",
-    "unsupervised": "只发不收",
-}
-"""Device classes and states for Chinese readers; a class that is not here shows as it is."""
 FAULTS_SHOWN = 5
 STYLE = """
 body{font:15px/1.5 sans-serif;margin:0 auto;max-width:72rem;padding:1rem;color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;width:100%}
 td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid #ddd;vertical-align:top}
-td:last-child{overflow-wrap:anywhere}
+td{overflow-wrap:anywhere}td:first-child,td:last-child{white-space:nowrap}details{color:#52606d;font-size:.85rem}
+pre{white-space:pre-wrap;margin:.3rem 0}
 .bad{color:#b00020;font-weight:600}.card{background:#f4f6f8;padding:.6rem 1rem;margin:1rem 0}
 b.n{font-size:1.4rem;margin-right:.3rem}span.c{margin-right:1.5rem}nav{float:right}
 """
 
 
-def render(city: City, lang: str) -> str:
+def render(city: City, lang: str, still: bool = False) -> str:
     """The page, newest message first; renews itself every 5 s without a script."""
+    renew = "" if still else '<meta http-equiv="refresh" content="5">'
+    hold = f'<a href="/?lang={lang}{"" if still else "&amp;still=1"}">{WORDS[lang]["go_on" if still else "hold"]}</a>'
     word = WORDS[lang]
     counts = "".join(
         f'<span class="c{" bad" if name == "failed" and city.counts[name] else ""}">'
         f'<b class="n">{city.counts[name]}</b>{word[name]}</span>'
         for name in ("summary", "fact", "failed", "repeated")
     )
-    rows = "".join(_row(got, word) for got in reversed(city.messages))
+    rows = "".join(_row(got, lang, city.zone) for got in reversed(city.messages))
     table = (
-        f"<table><tr><th>{word['at']}</th><th>{word['kind']}</th><th></th><th>{word['what']}</th></tr>{rows}</table>"
+        f"<table><tr><th>{word['at']}</th><th>{word['what']}</th><th></th></tr>{rows}</table>"
         if rows
         else f"<p>{word['none']}</p>"
     )
     return (
         f'<!doctype html><html lang="{"en" if lang == "en" else "zh-CN"}"><head><meta charset="utf-8">'
-        f'<meta http-equiv="refresh" content="5"><meta name="viewport" content="width=device-width">'
-        f"<title>{word['title']}</title><style>{STYLE}</style></head><body><nav>{word['switch']}</nav>"
+        f'{renew}<meta name="viewport" content="width=device-width">'
+        f"<title>{word['title']}</title><style>{STYLE}</style></head><body><nav>{hold} · {word['switch']}</nav>"
         f"<h1>{word['title']}</h1><p>{word['lead']}</p>"
         f"<p>{counts}<span>{word['up'] if city.connected else word['down']}</span></p>"
-        f"{_newest(city, word, ZH if lang == 'zh' else {})}{table}</body></html>"
+        f"{_newest(city, lang)}{table}</body></html>"
     )
 
 
-def _newest(city: City, word: dict[str, str], own: dict[str, str]) -> str:
+def _newest(city: City, lang: str) -> str:
     """The newest good summary at a glance."""
+    word, own = WORDS[lang], ZH if lang == "zh" else {}
     for got in reversed(city.messages):
         if got.kind == "summary" and not got.faults:
-            guard = got.body["protection"]
-            text = f"{guard['protected']} / {guard['life_safety_points']} {word['protected']}"
+            text = summary_sentence(got.body, lang, city.zone)
             kinds = " · ".join(
                 f"{own.get(kind, kind)}: " + ", ".join(f"{own.get(state, state)} {n}" for state, n in states.items())
                 for kind, states in got.body["devices"].items()
             )
-            window = f"{got.body['window_start']} – {got.body['window_end']}"
             return (
-                f'<div class="card"><h2>{word["newest"]}</h2><p>{html.escape(window)}</p>'
+                f'<div class="card"><h2>{word["newest"]}</h2>'
                 f"<p><b>{html.escape(text)}</b></p><p>{html.escape(kinds)}</p></div>"
             )
     return ""
 
 
-def _row(got: Got, word: dict[str, str]) -> str:
-    verdict = (
-        f'<td class="bad">{html.escape("; ".join(got.faults[:FAULTS_SHOWN]))}</td>'
-        if got.faults
-        else f"<td>{word['ok']}</td>"
-    )
-    body = html.escape(json.dumps(got.body, ensure_ascii=False))
-    return f"<tr><td>{got.at}</td><td>{html.escape(got.topic)}</td>{verdict}<td>{body}</td></tr>"
+def _row(got: Got, lang: str, zone: ZoneInfo) -> str:
+    """One message: the sentence first, what really came folded beneath it."""
+    word = WORDS[lang]
+    body = html.escape(json.dumps(got.body, ensure_ascii=False, indent=1))
+    raw = f"<details><summary>{word['raw']} · {html.escape(got.topic)}</summary><pre>{body}</pre></details>"
+    if got.faults:
+        verdict = f'<td class="bad">{word["failed"]}</td>'
+        text = "; ".join(got.faults[:FAULTS_SHOWN])
+    else:
+        verdict = f"<td>{word['ok']}{word['comma'] + word['repeated'] if got.repeated else ''}</td>"
+        text = fact_sentence(got.body, lang) if got.kind == "fact" else summary_sentence(got.body, lang, zone)
+    at = got.body["at"] if got.kind == "fact" and not got.faults else got.at
+    return f"<tr><td>{html.escape(local_time(at, zone))}</td><td>{html.escape(text)}{raw}</td>{verdict}</tr>"
 
 
 async def serve(city: City, url: str, username: str | None, password: str | None, host: str, port: int) -> int:
@@ -300,12 +255,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--password-file", type=Path, help="else LINLI_CITY_PASSWORD of the environment")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--timezone", default="Asia/Shanghai", help="whose time of day the page shows")
     given = parser.parse_args(arguments)
     password = os.environ.get("LINLI_CITY_PASSWORD")
     if given.password_file is not None:
         password = given.password_file.read_text(encoding="utf-8").strip()
     try:
-        city = City.load()
+        city = City.load(zone=given.timezone)
+    except ZoneInfoNotFoundError:
+        print(f"--timezone {given.timezone}: no such time zone (write it like Asia/Shanghai)", file=sys.stderr)
+        return 2
     except FileNotFoundError as fault:
         print(f"{fault.filename} is missing (run python -m cloud_bridge.schema)", file=sys.stderr)
         return 1

@@ -58,6 +58,15 @@ def place_text(place: Place) -> str:
     return place.text or "-".join(p for p in parts if p is not None)
 
 
+def spot(place: Place) -> dict[str, Any]:
+    """A place in its parts, for a page that says it in the words of its reader."""
+    found = {
+        "building": place.building, "unit": place.unit, "floor": place.floor, "household": place.household,
+        "room": place.room, "text": place.text,
+    }  # fmt: skip
+    return {name: value for name, value in found.items() if value is not None}
+
+
 class Control:
     """The routes over one simulated building."""
 
@@ -111,7 +120,7 @@ class Control:
                     continue
                 points.append(
                     {"device": device.id, "point": point.key, "value": value, "unit": point.unit,
-                     "output": point.writable, "kind": device.kind, "place": place_text(device.place)}
+                     "output": point.writable, "kind": device.kind, "place": place_text(device.place), "spot": spot(device.place)}
                 )  # fmt: skip
         unwell = {d: h.value for d in self._truth.devices if (h := self._truth.health(d)) is not Health.WELL}
         links = [
@@ -142,6 +151,7 @@ class Control:
             "profile": device.profile,
             "link": device.link,
             "place": place_text(device.place),
+            "spot": spot(device.place),
             "points": [p.key for p in device.points],
             "classes": classes,
         }

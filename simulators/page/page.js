@@ -14,6 +14,9 @@ const WORDS = {
     },
     values: { true: "是", false: "否", up: "恢复", down: "断开", well: "正常", dead: "失联", forced: "被强行打开", closed: "关", open: "开", held: "未关好", in: "进", out: "出" },
     outputs: { horn: ["静", "响"], gas_valve: ["未动作", "已关闭"] },
+    building: (b) => (/^\d+$/.test(b) ? `${b} 号楼` : b), unit: (u) => (/^\d+$/.test(u) ? `${u} 单元` : u),
+    floor: (n) => (n < 0 ? `地下 ${-n} 层` : `${n} 层`),
+    kinds: { "modbus-rtu": "RS-485 总线", "modbus-tcp": "Modbus TCP", mqtt: "MQTT", rf433: "433 MHz 无线" },
   },
   en: {
     other: "中文", code: "en", any: "choose for me", live: "live", lost: "connection lost, trying again",
@@ -23,6 +26,8 @@ const WORDS = {
     points: { gas_valve: "gas valve", lel: "gas", fill_percent: "fill", ack_key: "key switch", battery_low: "battery low", water_leak: "water leak" },
     values: { true: "yes", false: "no" },
     outputs: { horn: ["silent", "sounding"], gas_valve: ["not closed", "closed"] },
+    building: (b) => `building ${b}`, unit: (u) => `stair ${u}`, floor: (n) => (n < 0 ? `basement ${-n}` : `floor ${n}`),
+    kinds: { "modbus-rtu": "RS-485 bus", "modbus-tcp": "Modbus TCP", mqtt: "MQTT", rf433: "433 MHz radio" },
   },
 };
 const REFRESH_MS = 1000;
@@ -37,6 +42,24 @@ const word = () => WORDS[language];
 const pointName = (point) => word().points[point] ?? point;
 const outputText = (point, on) => (word().outputs[point] ?? [word().off, word().on])[Number(on)];
 const valueText = (value) => (typeof value === "number" ? String(value) : word().values[String(value)] ?? String(value));
+
+/** A place in words: what people say of it, the building last as there is only one. */
+function placeText(spot) {
+  if (spot.text) return spot.text;
+  const parts = [spot.unit && word().unit(spot.unit), spot.floor !== undefined && word().floor(spot.floor), spot.household, spot.room];
+  const words = parts.filter(Boolean);
+  if (!words.length && spot.building) words.push(word().building(spot.building));
+  return words.join(" · ");
+}
+
+/** The place of a device by its id; empty for a link. */
+function spotOf(id) {
+  const device = devices.find((one) => one.id === id);
+  return device ? placeText(device.spot) : "";
+}
+
+/** Where a link ends, without the folders of this computer. */
+const linkEnd = (where) => (where.startsWith("/") ? where.split("/").pop() : where);
 
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -116,7 +139,7 @@ function drawDevices() {
   const first = element("option", word().any);
   first.value = "";
   select.replaceChildren(first, ...devices.filter((d) => d.classes.length).map((device) => {
-    const option = element("option", `${device.id} · ${device.place} · ${device.profile}`);
+    const option = element("option", `${placeText(device.spot)} · ${device.id} · ${device.profile}`);
     option.value = device.id;
     return option;
   }));
@@ -138,18 +161,19 @@ function line(left, middle, right, danger) {
 function draw(state, facts) {
   drawScenarios(state.day);
   replace("outputs", state.points.filter((p) => p.output).map((p) =>
-    tile(pointName(p.point), outputText(p.point, Boolean(p.value)), `${p.device} ${p.place}`, Boolean(p.value))), word().nothing);
-  replace("links", state.links.map((l) => tile(l.id, l.up ? word().up : word().down, `${l.kind} ${l.where}`, !l.up)), word().nothing);
+    tile(pointName(p.point), outputText(p.point, Boolean(p.value)), `${placeText(p.spot)} (${p.device})`, Boolean(p.value))), word().nothing);
+  replace("links", state.links.map((l) => tile(l.id, l.up ? word().up : word().down, `${word().kinds[l.kind] ?? l.kind} · ${linkEnd(l.where)}`, !l.up)), word().nothing);
   const odd = state.points.filter((p) => !p.output).map((p) =>
-    line(element("small", p.place), `${p.device} ${pointName(p.point)}`, `${valueText(p.value)}${p.unit ?? ""}`, true));
+    line(element("small", placeText(p.spot)), `${p.device} ${pointName(p.point)}`, `${valueText(p.value)}${p.unit ?? ""}`, true));
   const unwell = Object.entries(state.unwell).map(([device, health]) =>
-    line(element("small", ""), `${device} ${pointName("answers")}`, valueText(health), true));
+    line(element("small", spotOf(device)), `${device} ${pointName("answers")}`, valueText(health), true));
   replace("notable", odd.concat(unwell), word().nothing);
   replace("truth", facts.slice().reverse().map((fact) => {
     const at = element("time", new Date(fact.at).toLocaleTimeString(word().code, { hour12: false }));
     at.dateTime = fact.at;
     const danger = fact.value === true || ["down", "dead", "forced"].includes(fact.value);
-    return line(at, `${fact.device} ${pointName(fact.point)}`, valueText(fact.value), danger);
+    const where = spotOf(fact.device);
+    return line(at, `${where ? `${where} · ` : ""}${fact.device} ${pointName(fact.point)}`, valueText(fact.value), danger);
   }), word().none);
 }
 

@@ -88,6 +88,81 @@ def test_an_alarm_sounds_until_a_person_acknowledges(page: Page, gateway: rig.Ga
     rig.wait("the duty room says that somebody can hear", lambda: bool(gateway.duty.get("audible")), within_s=25)
 
 
+def test_nothing_heard_is_never_shown_as_calm(browser: Browser, room: rig.Room) -> None:
+    with rig.console(browser, room) as page:
+        now = page.get_by_test_id("now")
+        expect(now).to_contain_text("还没有收到楼里的任何消息")
+        expect(now).to_contain_text("没有消息：b12")
+        for calm in ("没有待确认的报警", "全部报警都已处置", "队列为空"):
+            expect(page.locator("body")).not_to_contain_text(calm)
+        for priority in (1, 2, 3, 4):
+            expect(page.get_by_test_id(f"counter-{priority}")).to_contain_text("?/?")
+        expect(page.get_by_test_id("unheard-gateways")).to_be_visible()
+        page.goto(f"{page.url.split('#')[0]}#/buildings")
+        expect(page.locator(".tile")).to_contain_text("没有消息")
+        expect(page.locator(".tile")).not_to_contain_text("无报警")
+        page.goto(f"{page.url.split('#')[0]}#/")
+        gateway = rig.Gateway(room.broker_port)
+        try:
+            expect(now).to_contain_text("没有待确认的报警", timeout=12_000)
+            expect(page.get_by_test_id("counter-1")).to_contain_text("0/0")
+        finally:
+            gateway.stop()
+
+
+def test_a_step_carries_the_name_given_at_the_start_of_the_shift(page: Page, gateway: rig.Gateway) -> None:
+    page.get_by_test_id("start-shift").click()
+    page.get_by_test_id("officer").fill("周敏")
+    page.get_by_test_id("heard").click()
+    gateway.raise_alarm("s301", "gas.combustible", value=26.5)
+    expect(page.get_by_test_id("now")).to_contain_text("301")
+    settle(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("timeline")).to_contain_text("周敏 · 值班台")
+    assert gateway.commands[0]["by"]["name"] == "周敏"
+    rig.wait("the building is told who is on duty", lambda: gateway.duty.get("on_duty") == ["周敏"], within_s=25)
+    # Another tab of the same session belongs to the same shift.
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    expect(page.locator(".names")).to_have_text("周敏")
+
+
+def test_all_glyphs_flash_in_phase_and_an_empty_queue_has_no_frame(page: Page, gateway: rig.Gateway) -> None:
+    start_shift(page)
+    page.locator("#queue").focus()
+    frame = "getComputedStyle(document.getElementById('queue'), '::after').content"
+    assert page.evaluate(frame) == "none"
+    starts = "[...document.querySelectorAll('.flashes')].map(g => g.getAnimations()[0].startTime)"
+    gateway.raise_alarm("s301")
+    expect(page.get_by_test_id("now")).to_contain_text("301")
+    page.wait_for_timeout(1_300)
+    gateway.raise_alarm("s402", floor=4, household="402")
+    gateway.raise_alarm("door", "door.forced", 2, floor=1, household=None)
+    expect(page.get_by_test_id("counter-2")).to_contain_text("1/1", timeout=8_000)
+    settle(page)
+    found = page.evaluate(starts)
+    assert len(found) >= 5 and set(found) == {0}
+
+
+def test_the_sheet_for_paper_has_the_card_and_the_queue(page: Page, gateway: rig.Gateway) -> None:
+    gateway.raise_alarm("s301")
+    gateway.raise_alarm("bin", "bin.full", 3, floor=1, household=None)
+    expect(page.get_by_test_id("counter-3")).to_contain_text("1/1", timeout=8_000)
+    assert page.get_by_test_id("sheet").count() == 0
+    page.evaluate("window.print = () => { window.printed = document.querySelector('.sheet').innerText.length }")
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("sheet")).to_have_count(1)
+    page.emulate_media(media="print")
+    sheet = page.get_by_test_id("sheet")
+    expect(sheet).to_be_visible()
+    for text in ("烟感火警", "12 号楼 › 1 单元 › 3 层 › 301", "拨打 119", "桶满", "处置人签字"):
+        expect(sheet).to_contain_text(text)
+    expect(page.get_by_test_id("now")).not_to_be_visible()
+    page.emulate_media(media="screen")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    expect(page.get_by_test_id("sheet")).to_have_count(0)
+
+
 def test_the_daily_path_takes_six_keys(page: Page, gateway: rig.Gateway) -> None:
     start_shift(page)
     gateway.raise_alarm("s301")
@@ -159,6 +234,9 @@ def test_a_dead_connection_is_shown_and_ends(page: Page, room: rig.Room, gateway
     expect(page.get_by_test_id("banner-lost")).to_have_count(0, timeout=6_000)
     expect(page.get_by_test_id("banner-back")).to_contain_text("补收 1 条")
     expect(page.get_by_test_id("now")).to_contain_text("302")
+    page.wait_for_timeout(2_000)
+    page.goto(f"{page.url.split('#')[0]}#/settings")
+    expect(page.get_by_test_id("cuts").locator("tbody tr")).to_have_count(1)
 
 
 def test_language_and_theme_switch_without_a_reload(page: Page, gateway: rig.Gateway) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -20,9 +21,11 @@ import pytest
 from cloud_bridge.bridge import Bridge
 from cloud_bridge.city import LANES, CityLink
 from edge.clock import SystemClock
+from edge.model import AlarmClass, EventKind
 from edge.ports import Entry
 from edge.store.outbox import Outbox
 from simulators.city import City, create_app, render
+from simulators.city_words import CLASSES, EVENTS
 from tests.unit.bridge.samples import Broker, event
 from tests.unit.bridge.test_duty_room_link import until
 from tests.unit.bridge.test_schema import SAMPLES
@@ -181,6 +184,30 @@ async def test_the_page_is_chinese_first_and_escapes() -> None:
         assert told["counts"] == {"summary": 1, "fact": 1, "failed": 1}
         assert told["messages"][0]["body"]["gateway"] == "b12"
     assert "还没有收到消息" in render(City.load(), "zh")
+
+
+async def test_every_message_is_one_sentence_and_its_json_is_folded() -> None:
+    stand_in = City.load()
+    stand_in.take("linli/v1/b12/summary", SAMPLES["summary"].encode())
+    fact = json.loads(SAMPLES["fact"].encode())
+    fact |= {"kind": "raised", "class": "sos.call", "priority": 1, "answered": False, "at": "2026-11-20T16:30:00.000Z"}
+    fact |= {"late": False, "replay": False, "test": False, "clock": "synced"}
+    fact["place"] = {"community": "新盛", "grid": "XS-03"}
+    assert stand_in.take("linli/v1/b12/fact", json.dumps(fact).encode()).faults == ()
+    for kind in ("cleared", "acknowledged", "re_alarmed", "out_of_service"):
+        assert stand_in.take("linli/v1/b12/fact", json.dumps(fact | {"kind": kind}).encode()).faults == ()
+    chinese, english = render(stand_in, "zh"), render(stand_in, "en")
+    assert "新盛 网格 XS-03：一键呼叫报警，1 级，尚无人应答。" in chinese
+    assert "新盛 grid XS-03: call for help raised, priority 1, nobody has answered yet." in english
+    assert "11-21 00:30:00" in chinese and "2026-11-20T16:30" not in re.sub(r"<details>.*?</details>", "", chinese, flags=re.S)
+    for page in (chinese, english):
+        assert page.count("<details>") == len(stand_in.messages)
+        assert "{" not in re.sub(r"<details>.*?</details>|<style>.*?</style>", "", page, flags=re.S)
+    assert "refresh" in chinese and 'http-equiv="refresh"' not in render(stand_in, "zh", still=True)
+
+
+def test_the_words_cover_all_classes_and_events() -> None:
+    assert set(CLASSES) == {str(name) for name in AlarmClass} and set(EVENTS) == {str(kind) for kind in EventKind}
 
 
 async def test_the_stand_in_runs_alone_and_ends_cleanly(tmp_path: Path, broker: Broker) -> None:

@@ -153,3 +153,10 @@ async def test_a_cut_link_goes_and_comes_back(building: SimulatedBuilding, tmp_p
     running.cancel()
     await building.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_place_comes_in_parts_for_the_words_of_its_reader(client: httpx.AsyncClient) -> None:
+    for device in (await client.get("/devices")).json():
+        assert device["spot"] and set(device["spot"]) <= {"building", "unit", "floor", "household", "room", "text"}
+    script = (await client.get("/page/page.js")).text
+    assert ".place" not in script, "the page says places in words, never in the short form for scripts"
