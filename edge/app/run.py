@@ -25,6 +25,7 @@ from edge.app.sms_answers import SmsAnswers
 from edge.app.upkeep import Upkeep
 from edge.app.uplinks import Outside
 from edge.app.views import Counters, Views
+from edge.app.watchdog import Watchdog
 from edge.channels.messenger import Messenger
 from edge.channels.sms import Sms, Wiring
 from edge.clock import ClockTrust, SystemClock
@@ -157,7 +158,10 @@ class GatewayProcess:
         self._spawn(Upkeep(self._journal, engine, self._trust, clock, building.gateway.timezone).run(), "upkeep")
         if self._outside.readings is not None:
             self._spawn(self._outside.readings.run(), "readings")
+        self._watchdog = Watchdog(engine.commit, clock)
+        self._spawn(self._watchdog.run(), "watchdog")
         await self._open_door(load_or_create_token(data_dir))
+        self._watchdog.say("READY=1")
 
     async def wait(self) -> bool:
         """Until asked to stop, or until a part fails; True when one failed."""
@@ -168,6 +172,7 @@ class GatewayProcess:
 
     async def stop(self) -> None:
         """Links first stop reading, the last batch commits, then everything else."""
+        self._watchdog.say("STOPPING=1")
         self._server.should_exit = True
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors.values()))
         links = [task for task in self._tasks if task.get_name().startswith("link ")]
