@@ -93,13 +93,20 @@ class Rubbish:
 Answer = Data | Refusal | Rubbish
 
 
+def _crc_row(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ 0xA001 if byte & 1 else byte >> 1
+    return byte
+
+
+_CRC = tuple(_crc_row(byte) for byte in range(256))
+
+
 def crc16(data: bytes) -> bytes:
     """The CRC of the serial line (reflected 0x8005, start 0xFFFF), low byte first."""
     crc = 0xFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
     return struct.pack("<H", crc)
 
 

@@ -74,9 +74,9 @@ def wire_s(frame_bytes: int, baudrate: int) -> float:
     return frame_bytes * BITS_PER_CHAR / baudrate
 
 
-def quiet_s(baudrate: int) -> float:
+def quiet_s(baudrate: int, bits_per_char: float = BITS_PER_CHAR) -> float:
     """The 3.5 characters of silence between frames; fixed at 1.75 ms above 19200 Bd (V1.02 §2.5.1.1)."""
-    return 0.00175 if baudrate > 19200 else wire_s(7, baudrate) / 2
+    return 0.00175 if baudrate > 19200 else 3.5 * bits_per_char / baudrate
 
 
 def rtu_cost_s(request: Request, baudrate: int) -> float:

@@ -13,7 +13,7 @@ from typing import Protocol
 from device_drivers.lines import Line, SerialLine, TcpLine
 from device_drivers.modbus import pdu
 from device_drivers.modbus.pdu import Answer, Request, Rubbish
-from device_drivers.modbus.plan import quiet_s, wire_s
+from device_drivers.modbus.plan import BITS_PER_CHAR, quiet_s, wire_s
 from device_drivers.modbus.scan import is_there, ping_request, units_in
 from edge.errors import Unreachable
 
@@ -24,6 +24,8 @@ With quiet and canary a dead slave then takes 0.4 s of its bus: others polled ev
 """
 QUIET_AFTER_FAULT_S = 0.1
 """Silence that ends a fault: a reply that comes up to this late is drained here."""
+FINE_S = 0.001
+"""The end of a silence is kept more exactly than the event loop's timers can."""
 BABBLE_S = 1.0
 """A bus that never falls silent is not waited for any longer."""
 
@@ -78,9 +80,11 @@ class RtuBus:
         baudrate: int,
         reply_s: float,
         count: Callable[[str], None],
+        bits_per_char: float = BITS_PER_CHAR,
     ) -> None:
         self.reply_s = reply_s
         self._dial, self._where, self._baudrate = dial, where, baudrate
+        self._quiet_s = quiet_s(baudrate, bits_per_char)
         self._count = count
         self._line: Line | None = None
 
@@ -89,7 +93,8 @@ class RtuBus:
         cls, port: str, baudrate: int, parity: str, stopbits: float, reply_s: float, count: Callable[[str], None]
     ) -> RtuBus:
         """A serial port of this machine."""
-        return cls(lambda: SerialLine.open(port, baudrate, parity, stopbits), port, baudrate, reply_s, count)
+        bits = 9 + stopbits + (parity != "N")
+        return cls(lambda: SerialLine.open(port, baudrate, parity, stopbits), port, baudrate, reply_s, count, bits)
 
     @classmethod
     def on_server(cls, host: str, port: int, baudrate: int, reply_s: float, count: Callable[[str], None]) -> RtuBus:
@@ -129,7 +134,7 @@ class RtuBus:
         """Ask one unit and listen; a late answer of another says that it is there as well."""
         line, loop = self._open_line(), asyncio.get_running_loop()
         request = ping_request(unit)
-        while (until_s := line.last_byte_s + quiet_s(self._baudrate)) > loop.time():
+        while (until_s := line.last_byte_s + self._quiet_s) > loop.time():
             if not await line.read(until_s):
                 break
         received = line.drain()
@@ -144,10 +149,20 @@ class RtuBus:
 
     async def _silence(self, line: Line) -> None:
         """Throw away what nobody asked for, until the line has been silent for as long as frames must be apart."""
-        started_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        before_s = -1.0
         unasked = bool(line.drain())
-        while (until_s := line.last_byte_s + quiet_s(self._baudrate)) > asyncio.get_running_loop().time():
-            unasked = bool(await line.read(until_s)) or unasked
+        while (until_s := line.last_byte_s + self._quiet_s) > (now_s := loop.time()):
+            if until_s - now_s > FINE_S:
+                unasked = bool(await line.read(until_s - FINE_S)) or unasked
+            elif now_s == before_s:
+                unasked = bool(await line.read(until_s)) or unasked
+            else:
+                # The loop's timers are a millisecond coarse, a fortieth of a usual exchange: turn it for the rest.
+                await asyncio.sleep(0)
+                unasked = bool(line.drain()) or unasked
+            before_s = now_s
             if until_s > started_s + BABBLE_S:
                 break
         if unasked:
