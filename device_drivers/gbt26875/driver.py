@@ -169,7 +169,7 @@ class Gbt26875Driver:
             self._kit.count("garbled")
             caller.send(codec.reply(frame, codec.DENY))
             return
-        readings = [reading for item in objects for reading in self._read(frame, item)]
+        readings = [reading for number, item in enumerate(objects) for reading in self._read(frame, item, number)]
         done = (lambda: _confirm(caller, frame)) if frame.command == codec.SEND else None
         if frame.command == codec.ANSWER and self._asked is not None:
             self._asked = None
@@ -191,7 +191,7 @@ class Gbt26875Driver:
     def _all_questions(self, source: int) -> list[bytes]:
         return [codec.question(a.system, a.component) for a, _ in self._book.of(source) if a.system is not None]
 
-    def _read(self, frame: Frame, item: Item) -> list[Reading]:
+    def _read(self, frame: Frame, item: Item, number: int) -> list[Reading]:
         found = self._book.read(frame.source, item)
         if not found and item.what == codec.COMPONENT_STATE:
             self._kit.count("unknown_component")
@@ -203,7 +203,9 @@ class Gbt26875Driver:
             address = Address(frame.source, item.system, item.component[1])
             if address in self._book.at and frame.command == codec.SEND:
                 self._questions.append((frame.source, codec.question(item.system, item.component[1])))
-        sequence = f"{frame.serial}-{frame.label.hex()}"
+        # Without a clock a device that starts anew would repeat its own ids, and a new fire pass for an old one.
+        timed = codec.label_ms(frame.label) is not None
+        sequence = f"{frame.serial}-{frame.label.hex()}-{number}" if timed else None
         return [self._reading(f, codec.label_ms(item.label), sequence) for f in found]
 
     def _duty(self, source: int, unanswered: bool) -> list[Found]:

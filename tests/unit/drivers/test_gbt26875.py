@@ -182,6 +182,23 @@ async def test_a_fire_of_a_component_that_nobody_entered_rings_once_and_says_whe
     assert trouble == {"tx/unlisted_fault": "11/79"}
 
 
+async def test_two_fires_in_one_frame_are_two_causes_and_a_clockless_device_repeats_none(site: Site) -> None:
+    def two(first: int, label: bytes) -> bytes:
+        objects = b"".join(
+            b"\x01\x01\x2a" + number.to_bytes(4, "little") + b"\x03\x00" + bytes(31) + label
+            for number in (first, first + 1)
+        )
+        frame = upload(50, b"\x02\x02" + objects)
+        body = frame[2:6] + label + frame[12:-3]
+        return b"@@" + body + bytes([sum(body) % 256]) + b"##"
+
+    await site.hear(fire.BEAT)
+    presses = [r for r in await site.hear(two(600, fire.LABEL)) if r.momentary]
+    assert len(presses) == 2 and len({r.sequence for r in presses} - {None}) == 2
+    presses = [r for r in await site.hear(two(700, bytes(6))) if r.momentary]
+    assert [r.sequence for r in presses] == [None, None]
+
+
 async def test_another_component_type_at_an_address_is_never_its_value(site: Site, counts: Counter[str]) -> None:
     found = values(await site.hear(fire.BEAT, component(1204, 11, 3, "燃气", serial=30)))
     assert found["k1204/smoke"] is BadCause.WRONG_TYPE and found["tx/unlisted_gas"] == "燃气"
