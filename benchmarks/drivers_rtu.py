@@ -1,7 +1,9 @@
-"""An RS-485 line of 30 slaves at 9600 8N1: how near the driver comes to what the line can do, and what a dead slave costs.
+"""An RS-485 line of 30 slaves at 9600 8N1: how near the driver comes to the line's limit, and what a dead slave costs.
 
-The line is modelled: a thread holds the far end of a pty, takes 10 bits for each character of request and reply and 5 ms
-to turn round. A pty ignores the baud rate, so nothing else slows the bytes. Run: ``python -m benchmarks.drivers_rtu``.
+The line is modelled: a process holds the far end of a pty, takes 10 bits for each character of request and reply and
+5 ms to turn round. A pty ignores the baud rate, so nothing else slows the bytes. The standard asks a master for 3.5
+characters of silence before each request; the share is given with and without them.
+Run: ``python -m benchmarks.drivers_rtu``.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ async def test_nobody_answers_for_an_absent_slave(
 
 async def test_noise_before_a_request_is_forgotten(bus: tuple[GroundTruth, RtuBus]) -> None:
     truth, line = bus
-    host = os.open(line.line.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    host = os.open(str(line.line.port), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     answered = asyncio.Event()
     asyncio.get_running_loop().add_reader(host, answered.set)
     try:
