@@ -68,7 +68,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 def reason_text(language: str, step: Step) -> str | None:
-    """Why, in words: what was measured, the cause, the state that lasted too long. The id of a rule is none of these."""
+    """Why, in words: what was measured, the cause, the state that lasted too long; never the id of a rule."""
     if step.value is not None:
         return f"{step.value:g} {step.unit or ''}".strip()
     if step.reason is None or (step.step in _BY_DEVICE and _ID.fullmatch(step.reason)):

@@ -96,7 +96,8 @@ def write(lang: str, zone: str, incidents: Sequence[Incident], head: Sequence[st
         for incident in incidents:
             for step in incident.timeline:
                 by = step.by.name if step.by else None
-                second.line(incident.id, _at(step.at_ms), _word(lang, "step", step.step), by, words.reason_text(lang, step))
+                what = _word(lang, "step", step.step)
+                second.line(incident.id, _at(step.at_ms), what, by, words.reason_text(lang, step))
     return target.getvalue()
 
 
