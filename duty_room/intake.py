@@ -166,7 +166,7 @@ class Intake:
     async def _receipts(self, heard: Sequence[Heard]) -> None:
         at = str(rfc3339(self._clock.wall_ms()))
         for one in heard:
-            self._metrics.committed.labels(one.gateway).inc()
+            self._metrics.took(one.gateway, one.event)
         receipts = (
             self._session.publish(
                 topic(one.gateway, "receipt"),

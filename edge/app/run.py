@@ -117,7 +117,7 @@ class GatewayProcess:
         self._stop = asyncio.Event()
         self._failed: BaseException | None = None
         self._supervisors: dict[str, Supervisor] = {}
-        self._counters = Counters()
+        self._counters = Counters(self._clock.monotonic)
         self._commits = Durations()
         self._link_of = {device.id: device.link for device in building.devices}
 

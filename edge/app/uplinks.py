@@ -45,18 +45,17 @@ class Outside:
 
     async def make(self) -> list[Uplink]:
         """Every uplink that can work; one that cannot is said in the log and counted."""
-        made: list[Uplink] = []
         if self._building.city is not None:
-            made.append(await self._city())
+            self._views.uplinks["city"] = await self._city()
         for settings in self._building.uplinks:
             try:
                 if settings.kind in HISTORIES and self.readings is None:
                     self.readings = await self._open_readings()
-                made.append(await uplinks.create(settings, self._kit(settings.kind)))
+                self._views.uplinks[settings.kind] = await uplinks.create(settings, self._kit(settings.kind))
             except (ValueError, OSError) as fault:
                 self._reject(settings.kind, "unusable")
                 log.error("an uplink cannot work", uplink=settings.kind, why=str(fault))
-        return made
+        return list(self._views.uplinks.values())
 
     async def close(self) -> None:
         """Write what is left and close."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast
 
+from cloud_bridge.bridge import Uplink
 from cloud_bridge.duty_room_link import DutyRoomLink, Vitals
 from cloud_bridge.messages import FloorCount, SiteMessage
 from cloud_bridge.summary import Snapshot, snapshot_of
 from edge.config import Building
 from edge.decide.alarms import Alarm
+from edge.decide.rates import COUNTERS, FIGURES, Rates
 from edge.flow.devices import PointView
 from edge.flow.engine import Engine
 from edge.model import Clock, Command, CommandOutcome, Condition, Device, Outcome, TryLater, Write, WriteFn
@@ -23,14 +25,17 @@ LinkWord = Literal["up", "down", "unknown"]
 class Counters:
     """Rejected input by (driver, cause), and what was committed. Counts since start."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.shed: Counter[str] = Counter()
         self.events = 0
+        self.rates = Rates(monotonic())
+        self._monotonic = monotonic
 
     def saved(self, entry: Entry) -> None:
         """Listener of the commit point."""
         self.events += len(entry.events)
+        self.rates.note(entry.events, self._monotonic())
 
     def reject(self, driver: str, cause: str) -> None:
         """One input of this driver was refused."""
@@ -56,6 +61,7 @@ class Views:
         self._counters = counters
         self._commits = commits
         self.duty_room: DutyRoomLink | None = None
+        self.uplinks: dict[str, Uplink] = {}
         self.write: WriteFn | None = None
 
     # edge.web.GatewayView
@@ -100,6 +106,8 @@ class Views:
 
     def figures(self) -> Figures:
         """Counts since start."""
+        now = (self._clock.monotonic(), self._clock.wall_ms())
+        rates = self._counters.rates.figures(self._engine.alarms(), *now)
         return Figures(
             events_committed=self._counters.events,
             outbox_rows=len(self._engine.unreceipted),
@@ -107,6 +115,9 @@ class Views:
             rejected=dict(self._counters.rejected),
             commit_buckets=self._commits.buckets,
             commit_sum_s=self._commits.sum_s,
+            gauges=[(name, words, float(getattr(rates, key))) for key, (name, words) in FIGURES.items()],
+            counters=[(name, words, float(getattr(rates, key))) for key, (name, words) in COUNTERS.items()],
+            uplinks={name: bool(getattr(link, "connected", False)) for name, link in self.uplinks.items()},
         )
 
     # The bridge

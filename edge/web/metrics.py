@@ -77,6 +77,14 @@ class _Collector:
         for (driver, cause), count in figures.rejected.items():
             rejected.add_metric([driver, cause], count)
         yield rejected
+        for name, words, value in figures.gauges:
+            yield GaugeMetricFamily(name, words, value=value)
+        for name, words, value in figures.counters:
+            yield CounterMetricFamily(name, words, value=value)
+        uplinks = GaugeMetricFamily("linli_uplink_up", "1 while the other side answers.", labels=["uplink"])
+        for uplink, connected in figures.uplinks.items():
+            uplinks.add_metric([uplink], 1 if connected else 0)
+        yield uplinks
         buckets = figures.commit_buckets or ((math.inf, 0),)
         commits = HistogramMetricFamily("linli_commit_seconds", "Duration of a journal commit.")
         named = [("+Inf" if math.isinf(bound) else repr(bound), float(count)) for bound, count in buckets]

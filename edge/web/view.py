@@ -56,7 +56,8 @@ class Figures:
     """Counts since start, for /metrics.
 
     shed: lane → items. rejected: (driver, cause) → inputs. commit_buckets: (upper bound in seconds, commits at
-    most that long), ending with infinity. commit_sum_s: seconds spent in commits.
+    most that long), ending with infinity. commit_sum_s: seconds spent in commits. gauges, counters: (name,
+    help, value). uplinks: name → connected.
     """
 
     events_committed: int
@@ -65,6 +66,9 @@ class Figures:
     rejected: Mapping[tuple[str, str], int] = field(default_factory=dict)
     commit_buckets: Sequence[tuple[float, int]] = ()
     commit_sum_s: float = 0.0
+    gauges: Sequence[tuple[str, str, float]] = ()
+    counters: Sequence[tuple[str, str, float]] = ()
+    uplinks: Mapping[str, bool] = field(default_factory=dict)
 
 
 class GatewayView(Protocol):

@@ -85,7 +85,7 @@ async def test_all_are_made_and_one_that_cannot_work_stops_nobody(tmp_path: Path
     outside = Outside(
         building,
         cast(Engine, engine),
-        cast(Views, SimpleNamespace(snapshot=None)),
+        cast(Views, SimpleNamespace(snapshot=None, uplinks={})),
         SystemClock(),
         lambda driver, cause: counts.update([(driver, cause)]),
     )
