@@ -120,7 +120,8 @@ class Control:
                     continue
                 points.append(
                     {"device": device.id, "point": point.key, "value": value, "unit": point.unit,
-                     "output": point.writable, "kind": device.kind, "place": place_text(device.place), "spot": spot(device.place)}
+                     "output": point.writable, "kind": device.kind, "place": place_text(device.place),
+                     "spot": spot(device.place)}
                 )  # fmt: skip
         unwell = {d: h.value for d in self._truth.devices if (h := self._truth.health(d)) is not Health.WELL}
         links = [

@@ -58,6 +58,12 @@ function spotOf(id) {
   return device ? placeText(device.spot) : "";
 }
 
+/** What became true; an output in the words of its card. */
+function factText(fact) {
+  const output = typeof fact.value === "boolean" && word().outputs[fact.point];
+  return output ? output[Number(fact.value)] : valueText(fact.value);
+}
+
 /** Where a link ends, without the folders of this computer. */
 const linkEnd = (where) => (where.startsWith("/") ? where.split("/").pop() : where);
 
@@ -173,7 +179,7 @@ function draw(state, facts) {
     at.dateTime = fact.at;
     const danger = fact.value === true || ["down", "dead", "forced"].includes(fact.value);
     const where = spotOf(fact.device);
-    return line(at, `${where ? `${where} · ` : ""}${fact.device} ${pointName(fact.point)}`, valueText(fact.value), danger);
+    return line(at, `${where ? `${where} · ` : ""}${fact.device} ${pointName(fact.point)}`, factText(fact), danger);
   }), word().none);
 }
 

@@ -231,7 +231,10 @@ class Room:
 
     def sign_in(self) -> str:
         """A new one-time link."""
-        text = subprocess.check_output([str(LINLI), "sign-in", "--config", str(self.config), "--role", "duty_officer", "--name", "陈建国"], text=True)
+        text = subprocess.check_output(
+            [str(LINLI), "sign-in", "--config", str(self.config), "--role", "duty_officer", "--name", "陈建国"],
+            text=True,
+        )
         return next(word for word in text.split() if word.startswith("http"))
 
     def stop(self) -> None:

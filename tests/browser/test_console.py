@@ -149,9 +149,10 @@ def test_the_sheet_for_paper_has_the_card_and_the_queue(page: Page, gateway: rig
     gateway.raise_alarm("bin", "bin.full", 3, floor=1, household=None)
     expect(page.get_by_test_id("counter-3")).to_contain_text("1/1", timeout=8_000)
     assert page.get_by_test_id("sheet").count() == 0
-    page.evaluate("window.print = () => { window.printed = document.querySelector('.sheet').innerText.length }")
+    page.evaluate("() => { window.print = () => { window.printed = !!document.querySelector('.sheet table'); }; }")
     page.keyboard.press("p")
     expect(page.get_by_test_id("sheet")).to_have_count(1)
+    assert page.evaluate("window.printed"), "the sheet is there before the browser prints"
     page.emulate_media(media="print")
     sheet = page.get_by_test_id("sheet")
     expect(sheet).to_be_visible()

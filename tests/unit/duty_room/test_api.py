@@ -9,7 +9,8 @@ import httpx
 import openpyxl
 import pytest
 
-from duty_room import access
+from duty_room import access, words
+from duty_room.incident import Step
 from duty_room.incidents import incident_id
 from edge.model import AlarmClass, CommandOutcome, EventKind, Result
 from tests.unit.duty_room.conftest import T0, URL, Room, event
@@ -223,6 +224,24 @@ async def test_the_ledger_is_text_where_people_wrote(room: Room) -> None:
         figures = (await client.get("/api/v1/statistics")).json()
         assert (figures["incidents"], figures["tests"]) == (1, 1)
         assert figures["response_s"]["n"] == 1 and figures["by_cause"] == {"helped": 1}
+
+
+def test_a_reason_is_said_in_words() -> None:
+    def said(step: str, reason: str | None, **more: Any) -> str | None:
+        return words.reason_text("zh-CN", Step(T0, step, None, reason, **more))
+
+    assert said("raised", "call") is None and said("cleared", "gas-high") is None and said("told", None) is None
+    assert said("raised", "gas-low", value=26.5, unit="%LEL") == "26.5 %LEL"
+    assert said("reset", "real") == "属实" and said("resolved", "false_cooking: 油烟") == "误报：做饭: 油烟"
+    assert said("overdue", "unacknowledged") == "未确认" and said("escalated", "一个人不够") == "一个人不够"
+
+
+async def test_a_measured_value_stands_on_the_timeline(room: Room) -> None:
+    gas = {"alarm_class": AlarmClass.GAS_COMBUSTIBLE, "unit": "%LEL", "reason": "gas-low"}
+    await room.hear(event(value=26.5, **gas), event(EventKind.REPEATED, 2, value=None, **gas))
+    async with room.client("viewer") as client:
+        lines = (await client.get(f"/api/v1/incidents/{IID}")).json()["timeline"]
+    assert (lines[0]["value"], lines[0]["unit"]) == (26.5, "%LEL") and "value" not in lines[1]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"null", b"\xff", b'{"person_id": 7}', b"[" * 50_000, b"x" * 70_000])

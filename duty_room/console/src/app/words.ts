@@ -92,6 +92,11 @@ export function moment(at: number, now: number): string {
   return `${format(at, { month: "2-digit", day: "2-digit" })} ${clockTime(at, false)}`;
 }
 
+/** Date and time to the second, for paper: it is read on another day. */
+export function stamp(at: number): string {
+  return `${format(at, { month: "2-digit", day: "2-digit" })} ${clockTime(at)}`;
+}
+
 const MOMENTARY = new Set(["sos.call"]);
 
 export function conditionWord(incident: Incident): string {
