@@ -12,7 +12,7 @@ from device_drivers.modbus.pdu import READ_COILS, READ_INPUTS
 from edge.model import BadCause, Point, Value
 
 FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}
-_ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
+ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def cell(point: Point) -> Cell:
     if kind != "bit" and (bits or kind not in FORMATS):
         raise ValueError(f"point {point.key}: type {kind!r} cannot be read with fc {fc}")
     order = str(read.get("order", "ABCD"))
-    if order not in _ORDERS:
-        raise ValueError(f"point {point.key}: order {order!r} is none of {', '.join(_ORDERS)}")
+    if order not in ORDERS:
+        raise ValueError(f"point {point.key}: order {order!r} is none of {', '.join(ORDERS)}")
     width = 1 if kind == "bit" else struct.calcsize(FORMATS[kind]) // 2
     if not 0 <= address <= 0x10000 - width:
         raise ValueError(f"point {point.key}: {address} is no address on the wire")
@@ -87,7 +87,7 @@ def ordered(raw: bytes, order: str) -> bytes:
     """
     if len(raw) == 2:
         return raw[::-1] if order in ("BADC", "DCBA") else raw
-    return bytes(raw[index] for index in _ORDERS[order])
+    return bytes(raw[index] for index in ORDERS[order])
 
 
 def _judge(cell: Cell, number: float) -> Value | BadCause:

@@ -223,6 +223,39 @@ class TcpRig(ServerRig):
             await writer.drain()
 
 
+class RtuTcpRig(ServerRig):
+    """A bus behind a serial server: RTU frames over TCP, in pieces as such servers send them."""
+
+    async def prepare(self) -> None:
+        await self.start()
+        await self.stop()
+        options = {"host": "127.0.0.1", "port": self.port, "baudrate": 115200, "timeout_s": 0.08}
+        self.settings = LinkSettings("srv", "modbus-rtu-tcp", options)
+        self.devices = modbus_devices("srv")
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await reader.readexactly(8)
+            body = modbus_reply(request)
+            frame = body + struct.pack(">H", FramerRTU.compute_CRC(body))
+            if self.spoil is not None:
+                random = self.spoil
+                choices = [
+                    b"",
+                    frame[: random.randrange(len(frame))],
+                    frame[:-1] + bytes([frame[-1] ^ 1]),
+                    frame + frame,
+                ]
+                frame = random.choice([*choices, frame, random.randbytes(20), bytes([9]) + frame[1:]])
+                if random.random() < 0.1:
+                    return
+            writer.write(frame[:3])
+            await writer.drain()
+            await asyncio.sleep(0.002)
+            writer.write(frame[3:])
+            await writer.drain()
+
+
 class ExampleRig(ServerRig):
     """Stations of the example protocol."""
 

@@ -38,6 +38,14 @@ async def test_modbus_tcp(tmp_path: Path) -> None:
     assert counts["timeout"] and counts["late_reply"]
 
 
+async def test_modbus_rtu_over_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device_drivers.modbus.wire.QUIET_AFTER_FAULT_S", 0.02)
+    rig = rigs.RtuTcpRig()
+    await rig.prepare()
+    counts = await keeps_the_contract(rig, registry.create, range(3), tmp_path)
+    assert counts["timeout"] and counts["bad_crc"]
+
+
 async def test_mqtt(tmp_path: Path, mosquitto: Mosquitto) -> None:
     rig = rigs.MqttRig(mosquitto)
     await rig.prepare()
