@@ -174,15 +174,16 @@ def write(
 def doctor(
     file: Annotated[Path | None, typer.Argument(help="Building file.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Building file.")] = None,
+    person: Annotated[str | None, typer.Option("--page", help="Send this person a test by each of their ways.")] = None,
     as_json: Json = False,
 ) -> None:
     """What would keep a gateway from working here, and what to do."""
-    from edge.doctor import examine
+    from edge.doctor import examine, page
 
     chosen = file or config
     if chosen is None:
         raise typer.BadParameter("a building file is needed")
-    rows = _call(lambda: examine(chosen))
+    rows = _call(lambda: examine(chosen) if person is None else page(chosen, person))
     if as_json:
         _json(rows)
     else:

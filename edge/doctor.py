@@ -38,9 +38,19 @@ def examine(path: Path) -> list[Row]:
     rows += [_row(DOUBT, finding_line(f), "") for f in building.warnings]
     running = GatewayApi(building).runs()
     rows.append(_row(OK, "the gateway is running" if running else "no gateway is running", ""))
+    if building.modem is not None:
+        rows.append(_port(LinkSettings("modem", "modem", {"port": building.modem.port})))
     for part in (_data_dir, _secrets, _listen, _links, _brokers, _roster, _clock):
         rows += part(building, running)
     return rows
+
+
+def page(path: Path, name: str) -> list[Row]:
+    """A real message to one person by each of their ways. Raises ConfigError, ValueError for an unknown name."""
+    from edge.reach import page as send
+
+    building = load_building(path)
+    return send(building, name, GatewayApi(building).runs())
 
 
 def _row(result: str, what: str, remedy: str) -> Row:
@@ -156,7 +166,8 @@ def _apprise() -> Callable[[str], bool]:
 
 def _person(person: Recipient, known: Callable[[str], bool]) -> Row:
     """Whether the message service takes each address. Nothing is sent."""
-    bad = [n for n, url in enumerate(person.tell, 1) if not known("".join(url))]
+    urls = [(n, "".join(way)) for n, way in enumerate(person.tell, 1) if not way.startswith("sms:")]
+    bad = [n for n, url in urls if not known(url)]
     if bad:
         return _row(FAULT, f"roster {person.id}: address {bad[0]} is of no known service", "see the list of Apprise")
     return _row(OK, f"roster {person.id}: {len(person.tell)} ways to be told", "")
