@@ -12,7 +12,7 @@ console_sources := $(shell find $(console) -type f -not -path '*/node_modules/*'
 # The last slice is pytest's, so that the output ends with its "N passed".
 slices := $(foreach name,unit contract cases tidy drills browser system,$(if $(wildcard tests/$(name)),$(name)))
 
-.PHONY: help setup demo test test-fast check bench bench-quick soak lock clean
+.PHONY: help setup demo test test-fast check bench bench-quick promises soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ bench: setup ## input to commit and to screen: p50, p95, p99
 
 bench-quick: setup ## the same, in a minute
 	@$(bin)/python -m benchmarks.run --quick
+
+promises: setup ## proves the twenty promises and writes docs/promises.md
+	@$(bin)/python -m benchmarks.promises
 
 soak: setup ## seeded drills for MINUTES (60), each failure prints its seed
 	@$(bin)/linli drill --seeds 1..10000000 --minutes $(or $(MINUTES),60)
