@@ -7,7 +7,8 @@ import errno
 import os
 import socket
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import serial
@@ -35,6 +36,14 @@ PORT_WORDS: Mapping[object, str] = {
 _READ_BYTES = 4096
 
 
+Tap = Callable[[str, bytes], None]
+"""Gets ``in`` or ``out`` and the bytes, as they pass."""
+TAP: ContextVar[Tap | None] = ContextVar("tap", default=None)
+"""Set by ``linli capture``: every line that is opened after it tells what passes."""
+TAPE: ContextVar[Callable[[], Line] | None] = ContextVar("tape", default=None)
+"""Set by ``linli replay``: lines are not opened but made by this."""
+
+
 class Line:
     """What an open serial port and a TCP connection have in common.
 
@@ -45,12 +54,15 @@ class Line:
         self.lost: str | None = None
         self.last_byte_s = float("-inf")
         self._loop = asyncio.get_running_loop()
+        self._tap = TAP.get()
         self._buffer = bytearray()
         self._arrived = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         """Send. Raises Unreachable when the line is over."""
         if self.lost is None:
+            if self._tap is not None:
+                self._tap("out", data)
             self._send(data)
         if self.lost is not None:
             raise Unreachable(self.lost)
@@ -87,6 +99,8 @@ class Line:
     def _take(self, data: bytes) -> None:
         """Bytes arrived."""
         self.last_byte_s = self._loop.time()
+        if self._tap is not None:
+            self._tap("in", data)
         self._buffer += data
         self._arrived.set()
         if len(self._buffer) > BUFFER_BYTES_MAX:
@@ -113,8 +127,10 @@ class SerialLine(Line):
         self._loop.add_reader(self._fd, self._readable)
 
     @classmethod
-    async def open(cls, port: str, baudrate: int, parity: str = "N", stopbits: float = 1) -> SerialLine:
+    async def open(cls, port: str, baudrate: int, parity: str = "N", stopbits: float = 1) -> Line:
         """Raises Unreachable, or Denied when the rights are missing."""
+        if (tape := TAPE.get()) is not None:
+            return tape()
 
         def work() -> serial.Serial:
             return serial.Serial(
@@ -195,8 +211,10 @@ class TcpLine(Line, asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def open(cls, host: str, port: int) -> TcpLine:
+    async def open(cls, host: str, port: int) -> Line:
         """Raises Unreachable."""
+        if (tape := TAPE.get()) is not None:
+            return tape()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S):

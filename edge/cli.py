@@ -171,6 +171,34 @@ def write(
 
 
 @app.command()
+def capture(
+    link: str,
+    file: Annotated[Path, typer.Argument(help="New file for the recording.", dir_okay=False)],
+    config: Config,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+) -> None:
+    """Record what passes on a link, with times, while the gateway is stopped."""
+    from edge.capture import capture as run
+
+    _lines([f"{_call(lambda: run(config, link, file, seconds))} pieces recorded in {file}"])
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording.", dir_okay=False)], config: Config, as_json: Json = False
+) -> None:
+    """What the drivers make of a recording."""
+    from edge.capture import replay as run
+    from edge.tools import point_line
+
+    rows = _call(lambda: run(config, file))
+    if as_json:
+        _json(rows)
+    else:
+        _lines([point_line(row) for row in rows])
+
+
+@app.command()
 def doctor(
     file: Annotated[Path | None, typer.Argument(help="Building file.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Building file.")] = None,

@@ -101,7 +101,7 @@ def read(config: Path, device: str) -> list[Row]:
         return [row for row in api.points() if row["device"] == device]
     readings = asyncio.run(with_driver(building, link_of(building, found.link), lambda d: _read(d, found)))
     units = {p.key: p.unit for p in found.points}
-    return [_row(readings[p.key], units[p.key]) for p in found.points if p.key in readings]
+    return [row_of(readings[p.key], units[p.key]) for p in found.points if p.key in readings]
 
 
 def watch(config: Path, say: Callable[[Row], None]) -> None:
@@ -237,7 +237,8 @@ def _take(found: dict[str, Reading], device: str, readings: tuple[Reading, ...])
             found[reading.key.point] = reading
 
 
-def _row(reading: Reading, unit: str | None) -> Row:
+def row_of(reading: Reading, unit: str | None) -> Row:
+    """A reading as /api/v1/points gives it."""
     return {
         "id": str(reading.key),
         "device": reading.key.device,

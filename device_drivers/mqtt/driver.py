@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from device_drivers.lines import TAP
 from device_drivers.mqtt import decode
 from device_drivers.mqtt.decode import Absent, Unreadable
 from device_drivers.mqtt.topics import Topic, topic_of, topics_of
@@ -118,6 +119,7 @@ class MqttDriver:
             self._intakes = [_Intake(settings, "", devices, kit)]
         self._waiting: deque[tuple[Reading | None, Callable[[], None] | None]] = deque()
         self._counters: dict[str, int] = {}
+        self._tap = TAP.get()
 
     @property
     def plan(self) -> Sequence[PollItem]:
@@ -214,15 +216,20 @@ class MqttDriver:
             if settle is not None:
                 settle()
 
+    def feed(self, received: Received) -> tuple[Reading, ...]:
+        """What one message means, whoever brought it: the broker, or a recording."""
+        topic = next((found for each in self._intakes if (found := each.topics.get(received.topic)) is not None), None)
+        if topic is None:
+            self._kit.count("unknown_topic")
+            return ()
+        return (*self._offline(topic, received), *self._values(topic, received))
+
     def _take(self, intake: _Intake, received: Received) -> None:
         """Put a message's readings in the queue; the last carries the message's acknowledgement."""
         settle = intake.expect(received)
-        topic = intake.topics.get(received.topic)
-        readings: list[Reading] = []
-        if topic is None:
-            self._kit.count("unknown_topic")
-        else:
-            readings = [*self._offline(topic, received), *self._values(topic, received)]
+        if self._tap is not None:
+            self._tap("in", line_of(received))
+        readings = self.feed(received)
         self._waiting.extend((reading, None) for reading in readings[:-1])
         self._waiting.append((readings[-1] if readings else None, settle))
 
@@ -306,6 +313,22 @@ class MqttDriver:
             point.momentary,
             late,
         )
+
+
+def line_of(received: Received) -> bytes:
+    """A message as a line of a recording."""
+    marks = {"qos": received.qos, "retain": received.retain, "dup": received.dup, "queued": received.queued}
+    return json.dumps({"topic": received.topic, "payload": received.payload.hex(), **marks}).encode()
+
+
+def message_of(line: bytes) -> Received:
+    """A line of a recording as the message. Raises ValueError."""
+    try:
+        said = json.loads(line)
+        marks = (int(said["qos"]), bool(said["retain"]), bool(said["dup"]), bool(said["queued"]))
+        return Received(str(said["topic"]), bytes.fromhex(said["payload"]), *marks, 0, 0)
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"no recorded message: {fault}") from fault
 
 
 def _late(received: Received) -> bool:
