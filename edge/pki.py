@@ -25,7 +25,7 @@ CA_DAYS, CERT_DAYS = 3650, 825
 BACKDATED = timedelta(days=2)
 """A box whose clock is a day behind takes a new certificate at once."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-ZONES = ("building", "duty", "city")
+ZONES = ("building", "duty", "city", "home")
 
 
 class PkiFault(LinliError):
@@ -77,7 +77,8 @@ def acl(zone: str, gateways: Sequence[str] = (), duty_room: str = "", devices: S
     """mosquitto's ACL file of one trust zone: each user may do what its part needs, and nothing else.
 
     zone duty: gateways have the user ``<id>-duty``; city: ``<id>-city``. devices: ``user=topic prefix`` on the
-    building broker, whose gateway user ``gw`` reads everything and writes ``…/set``. Raises PkiFault.
+    building broker, whose gateway user ``gw`` reads everything and writes ``…/set``; zone home: names of the shares.
+    Raises PkiFault.
     """
     if zone not in ZONES:
         raise PkiFault(f"{zone!r} is no zone (one of {', '.join(ZONES)})")
@@ -87,6 +88,13 @@ def acl(zone: str, gateways: Sequence[str] = (), duty_room: str = "", devices: S
         for entry in devices:
             user, _, prefix = entry.partition("=")
             lines += ["", f"user {_plain(user)}", f"topic readwrite {_plain(prefix or user)}/#"]
+        return "\n".join(lines) + "\n"
+    if zone == "home":
+        for gateway in gateways:
+            lines += ["", f"user {_plain(gateway)}-home", "topic write linli/home/#", "topic write homeassistant/#"]
+        for share in devices:
+            lines += ["", f"user {_plain(share)}", f"topic read linli/home/{share}/#"]
+            lines += [f"topic read homeassistant/+/{share}/+/config"]
         return "\n".join(lines) + "\n"
     kinds = {"duty": ("event", "outcome", "heartbeat", "status", "site"), "city": ("summary", "fact")}[zone]
     heard = {"duty": ("receipt", "command", "duty"), "city": ("case",)}[zone]

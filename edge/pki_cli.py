@@ -42,10 +42,10 @@ def cert(
 
 @app.command()
 def acl(
-    zone: Annotated[str, typer.Argument(help="building, duty or city.")],
+    zone: Annotated[str, typer.Argument(help="building, duty, city or home.")],
     gateway: Annotated[list[str], typer.Option(help="Id of a gateway.")] = [],  # noqa: B006
     duty_room: Annotated[str, typer.Option(help="User name of the duty room, or of the city.")] = "",
-    device: Annotated[list[str], typer.Option(help="USER=TOPIC of a device of the building broker.")] = [],  # noqa: B006
+    device: Annotated[list[str], typer.Option(help="building: USER=TOPIC of a device; home: a share.")] = [],  # noqa: B006
 ) -> None:
     """Print mosquitto's ACL file of one trust zone."""
     from edge.pki import acl as text_of
