@@ -23,6 +23,8 @@ SCAN_S = 30.0
 """What one round over all addresses may take."""
 PING_S_MIN, PING_S_MAX = 0.04, 0.08
 """How long one address is listened to, beside the time of the frames."""
+CONFIRM_S = 0.3
+"""Whoever was heard once is waited for this long, so that a slow slave or a busy machine loses nobody."""
 NOT_THERE = frozenset({10, 11})
 """A gateway's own word that nobody answers behind it (V1.1b3 §7)."""
 GUESSES_MAX = 3
@@ -82,7 +84,7 @@ async def find_units(wire: Pings, units: Sequence[int], say: Callable[[int], Non
     sure: list[int] = []
     for unit in sorted(heard):
         for _ in range(2):
-            if unit in await wire.ping(unit, 2 * PING_S_MAX):
+            if unit in await wire.ping(unit, CONFIRM_S):
                 sure.append(unit)
                 break
     return sure
