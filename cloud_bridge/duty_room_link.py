@@ -99,6 +99,7 @@ class DutyRoomLink:
         self._beats = 0
         self._fresh_after = 0
         self._said_down = False
+        self._had_session = False
         self.connected = False
 
     @property
@@ -143,6 +144,7 @@ class DutyRoomLink:
         session = self._session()
         try:
             await session.open()
+            self._had_session = True
             if session.session_lost:
                 # Receipts and commands that waited in the broker are gone; both are sent again by rule.
                 self._calls.count("session_lost")
@@ -169,6 +171,7 @@ class DutyRoomLink:
             ca=self._broker.ca,
             cert=self._broker.cert,
             key=self._broker.key,
+            session_expected=self._had_session,
         )
 
     async def _serve(self, session: MqttSession) -> None:
