@@ -64,10 +64,11 @@ class PointForm(Part):
 
 
 class RuleForm(Part):
-    """When a point's value is an alarm. Exactly one of above, below, state, press.
+    """When a point's value is an alarm. Exactly one of above, below, state, press, rise, fall, stuck.
 
     above: on at value >= above; below: on at value <= below; state: on while value == state;
-    press: every momentary reading is a call of its own.
+    press: every momentary reading is a call of its own; rise, fall: the value changed by this much within window_s;
+    stuck: the value is the same for window_s, as no living measurement is.
     """
 
     id: Name
@@ -77,15 +78,24 @@ class RuleForm(Part):
     below: float | None = Field(default=None, allow_inf_nan=False)
     state: Scalar | None = None
     press: Literal[True] | None = None
+    rise: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    fall: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    stuck: Literal[True] | None = None
+    window_s: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False)
     priority: int | None = Field(default=None, ge=1, le=4)
     deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     on_delay_s: float = Field(default=0.0, ge=0, le=86400, allow_inf_nan=False)
+    off_delay_s: float = Field(default=0.0, ge=0, le=86400, allow_inf_nan=False)
     debounce_s: float = Field(default=0.5, ge=0, le=60, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_judgement(self) -> Self:
-        if sum(x is not None for x in (self.above, self.below, self.state, self.press)) != 1:
-            raise ValueError("exactly one of `above`, `below`, `state`, `press`")
+        now = (self.above, self.below, self.state, self.press)
+        back = (self.rise, self.fall, self.stuck)
+        if sum(x is not None for x in (*now, *back)) != 1:
+            raise ValueError("exactly one of `above`, `below`, `state`, `press`, `rise`, `fall`, `stuck`")
+        if any(x is not None for x in back) != (self.window_s is not None):
+            raise ValueError("`rise`, `fall` and `stuck` need `window_s`, and only they")
         return self
 
 

@@ -108,11 +108,17 @@ def build_rule(form: RuleForm) -> Rule:
         "priority": form.priority,
         "deadband": form.deadband,
         "on_delay_s": form.on_delay_s,
+        "off_delay_s": form.off_delay_s,
+        "window_s": form.window_s or 0.0,
         "debounce_s": form.debounce_s,
     }
     if form.press:
         return Rule(kind=RuleKind.PRESS, **common)
     if form.state is not None:
         return Rule(kind=RuleKind.STATE, on_value=form.state, **common)
+    if form.stuck:
+        return Rule(kind=RuleKind.STUCK, **common)
+    if form.window_s is not None:
+        return Rule(kind=RuleKind.RATE, limit=form.rise or form.fall or 0.0, below=form.fall is not None, **common)
     limit = form.above if form.above is not None else form.below
     return Rule(kind=RuleKind.THRESHOLD, limit=float(limit or 0.0), below=form.below is not None, **common)

@@ -54,9 +54,11 @@ def _changed(
         fields = {k: v for k, v in form.model_dump().items() if v is not None}
         new = replace(rule, **fields)
         point = next(p for p in device.points if p.key == rule.point)
-        if form.limit is not None and rule.kind is not RuleKind.THRESHOLD:
+        if form.window_s is not None and rule.kind not in (RuleKind.RATE, RuleKind.STUCK):
+            report.error(*at, "rules-window", value=name)
+        if form.limit is not None and rule.kind not in (RuleKind.THRESHOLD, RuleKind.RATE):
             report.error(*at, "rules-limit", value=name)
-        elif form.limit is not None and point.low is not None and point.high is not None:
+        elif form.limit is not None and point.low is not None and point.high is not None and not rule.window_s:
             if not point.low <= form.limit <= point.high:
                 report.error(*at, "rules-range", value=form.limit, low=point.low, high=point.high)
         if CLASSES[rule.alarm_class].life_safety and new.on_delay_s > DELAY_S_MAX:

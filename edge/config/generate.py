@@ -125,6 +125,11 @@ def _when(rule: Rule) -> str:
         return f"each event of `{rule.point}`"
     if rule.kind is RuleKind.STATE:
         return f"`{rule.point}` = `{json.dumps(rule.on_value)}`"
+    if rule.kind is RuleKind.STUCK:
+        return f"`{rule.point}` does not change for {rule.window_s:g} s"
+    if rule.kind is RuleKind.RATE:
+        way = "falls" if rule.below else "rises"
+        return f"`{rule.point}` {way} by {rule.limit:g} within {rule.window_s:g} s"
     sign = "≤" if rule.below else "≥"
     band = f", off again {rule.deadband:g} past it" if rule.deadband else ""
     delay = f", for {rule.on_delay_s:g} s" if rule.on_delay_s else ""

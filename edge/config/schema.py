@@ -239,6 +239,8 @@ class OverrideForm(Form):
     limit: float | None = Field(default=None, allow_inf_nan=False)
     deadband: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     on_delay_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
+    off_delay_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
+    window_s: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False)
     debounce_s: float | None = Field(default=None, ge=0, le=60, allow_inf_nan=False)
     priority: int | None = Field(default=None, ge=1, le=4)
 

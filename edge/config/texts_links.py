@@ -10,6 +10,10 @@ LINK_TEXTS: Mapping[str, tuple[str, str, str, str]] = {
         "add `modem: {{port: …}}`, or another way under `tell`",
         "要用短信通知 {value!r}，但本网关没有短信模块", "请添加 `modem: {{port: …}}`，或在 `tell` 下改用其他方式",
     ),
+    "rules-window": (
+        "the rule {value!r} does not look back", "`window_s` is for rules with rise, fall or stuck",
+        "规则 {value!r} 不比较以前的值", "`window_s` 只用于 rise、fall 或 stuck 规则",
+    ),
     "modem-link": (
         "{value!r} is also the name of a link", "give that link another id: the modem is shown under this name",
         "{value!r} 也是一条线路的编号", "请为该线路另取编号：短信模块以此名称显示",

@@ -81,8 +81,8 @@ class PointState:
 
     @property
     def waiting(self) -> bool:
-        """A rule's on-delay is running."""
-        return any(state.pending_since_s is not None for state in self.states)
+        """A rule's on-delay or off-delay is running."""
+        return any(state.pending_since_s is not None or state.off_since_s is not None for state in self.states)
 
 
 @dataclass(slots=True)
@@ -154,7 +154,7 @@ class DeviceState:
 
 
 def _is_settled(state: RuleState) -> bool:
-    if state.pending_since_s is not None or state.off_run:
+    if state.pending_since_s is not None or state.off_run or state.seen:
         return False
     return state.condition is Condition.ON or (state.condition is Condition.OFF and not state.was_on)
 

@@ -49,6 +49,8 @@ class RuleKind(StrEnum):
     STATE = "state"
     THRESHOLD = "threshold"
     PRESS = "press"
+    RATE = "rate"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Rule:
     """When a point's readings mean an alarm.
 
     state: condition is on while value == on_value. threshold: on at value >= limit (or <= when below),
-    off again past the deadband; must hold on_delay_s. press: each momentary reading is a cause of its own.
+    off again past the deadband; must hold on_delay_s, and be gone for off_delay_s. press: each momentary reading is
+    a cause of its own. rate: rose (or fell, when below) by limit within window_s. stuck: the same value for window_s.
     priority: None takes the class's default. Several rules of one class on one device are levels of one alarm.
     """
 
@@ -71,6 +74,8 @@ class Rule:
     deadband: float = 0.0
     on_delay_s: float = 0.0
     debounce_s: float = 0.5
+    off_delay_s: float = 0.0
+    window_s: float = 0.0
 
     @property
     def level(self) -> int:
