@@ -145,10 +145,14 @@ def read(device: str, config: Config, as_json: Json = False) -> None:
 
 @app.command()
 def watch(config: Config, as_json: Json = False) -> None:
-    """Every change of the running gateway's points, until interrupted."""
+    """The running gateway's points, until interrupted: a live table on a terminal, else every change as a line."""
     from edge.tools import point_line
     from edge.tools import watch as run
+    from edge.watch import watch_table
 
+    if sys.stdout.isatty() and not as_json:
+        _call(lambda: watch_table(config))
+        return
     _call(
         lambda: run(config, lambda row: _lines([json.dumps(row, ensure_ascii=False) if as_json else point_line(row)]))
     )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from edge.clock import ClockTrust, SystemClock
 from edge.config import Building, finding_line, load_building
+from edge.config.bus import BUS_KINDS, DEAD_BORNE, DETECT_S, load
 from edge.config.ports import stable_ports
 from edge.errors import ConfigError
 from edge.model import Clock, Recipient
@@ -40,7 +41,7 @@ def examine(path: Path) -> list[Row]:
     rows.append(_row(OK, "the gateway is running" if running else "no gateway is running", ""))
     if building.modem is not None:
         rows.append(_port(LinkSettings("modem", "modem", {"port": building.modem.port})))
-    for part in (_data_dir, _secrets, _listen, _links, _brokers, _roster, _clock):
+    for part in (_data_dir, _secrets, _listen, _links, _buses, _brokers, _roster, _clock):
         rows += part(building, running)
     return rows
 
@@ -96,6 +97,21 @@ def _links(building: Building, running: bool) -> Iterator[Row]:
             yield _reach(f"link {link.id}", host.strip("[]"), int(port))
         else:
             yield _port(link)
+
+
+def _buses(building: Building, running: bool) -> Iterator[Row]:
+    """How long each bus needs in the worst case, also while slaves die."""
+    for link in building.links:
+        mine = [device for device in building.devices if device.link == link.id]
+        if link.kind not in BUS_KINDS or not mine:
+            continue
+        o = link.options
+        speaks = (int(o["baudrate"]), str(o["parity"]), int(o["stopbits"]), float(o["timeout_s"]))
+        bus = load(mine, *speaks)
+        dying = ", ".join(f"{load(mine, *speaks, dead=k).dead_s:.1f} s while {k} die" for k in (1, DEAD_BORNE))
+        what = f"link {link.id}: an alarm is seen within {bus.detect_s:.1f} s ({dying}), all within {bus.round_s:.1f} s"
+        good = bus.life_safety == 0 or load(mine, *speaks, dead=DEAD_BORNE).dead_s <= DETECT_S
+        yield _row(OK if good else DOUBT, what, "" if good else "lower timeout_s, raise the baud rate or move devices")
 
 
 def _free(name: str, host: str, port: int) -> Row:

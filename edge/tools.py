@@ -119,6 +119,11 @@ def watch(config: Path, say: Callable[[Row], None]) -> None:
         time.sleep(WATCH_S)
 
 
+def nap(seconds: float) -> None:
+    """Wait between two questions to the running gateway."""
+    time.sleep(seconds)
+
+
 def write(config: Path, device: str, point: str, value: str) -> str:
     """Set a point; what happened as one sentence. Raises ConfigError, LinkError, ValueError, OSError."""
     building = load_building(config)
