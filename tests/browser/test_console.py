@@ -260,7 +260,7 @@ def test_the_elevation_shows_where(page: Page, gateway: rig.Gateway) -> None:
     page.keyboard.press("b")
     cell = page.locator("[data-cell='1/3/301']")
     expect(cell).to_have_attribute("data-priority", "1", timeout=8_000)
-    expect(page.get_by_test_id("protected")).to_contain_text("144/144")
+    expect(page.get_by_test_id("protected")).to_contain_text("144/144", timeout=12_000)
     expect(page.locator("[data-cell='2/18/1801']")).not_to_have_attribute("data-unknown", "true")
     cell.focus()
     page.keyboard.press("Enter")

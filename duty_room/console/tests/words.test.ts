@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { causesOf, causeWord, classWord, clockTime, conditionWord, elapsed, floorWord, foldTold, moment, placeWord, procedure, reasonWord, stepWord, useTimeZone } from "@/app/words";
+import { actorWord, causesOf, causeWord, classWord, clockTime, conditionWord, elapsed, floorWord, foldTold, moment, placeWord, procedure, reasonWord, stepWord, useTimeZone } from "@/app/words";
 import { language, t, tOr } from "@/core/i18n";
 import en from "@messages/console.en.json";
 import zh from "@messages/console.zh-CN.json";
@@ -101,6 +101,12 @@ describe("words", () => {
     expect(reasonWord(line("resolved", "false_cooking: 油烟"))).toBe("误报：做饭：油烟");
     expect(reasonWord(line("reset", "real"))).toBe("属实");
     expect(reasonWord(line("escalated", "一个人不够"))).toBe("一个人不够");
+  });
+
+  it("name the person once", () => {
+    const going = { ...line("en_route", "王芳"), by: "王芳", via: "phone" };
+    expect([stepWord(going), actorWord(going)]).toEqual(["王芳 在途", "手机"]);
+    expect(actorWord({ ...going, by: "周敏", via: "console" })).toBe("周敏 · 值班台");
   });
 
   it("never show a rule's id, but what was measured, in both languages", () => {

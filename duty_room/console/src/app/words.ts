@@ -156,6 +156,8 @@ function orderWord(reason: string): string {
 export function actorWord(line: TimelineLine): string {
   if (line.by === null) return "";
   const via = line.via ? tOr(`console.via.${line.via}`, line.via) : "";
+  // "王芳 在途" by 王芳: the name stands there already.
+  if (via && SAYS_WHO.has(line.step) && line.reason === line.by) return via;
   return via ? `${line.by} · ${via}` : line.by;
 }
 
