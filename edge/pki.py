@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge.clock import SystemClock
 from edge.errors import LinliError
 
 CA_DAYS, CERT_DAYS = 3650, 825
@@ -112,7 +113,11 @@ def acl(zone: str, gateways: Sequence[str] = (), duty_room: str = "", devices: S
 
 def days_left(path: Path) -> int:
     """Whole days until the certificate ends; negative when it has. Raises PkiFault."""
-    return (_read(path).not_valid_after_utc - datetime.now(UTC)).days
+    return (_read(path).not_valid_after_utc - _now()).days
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(SystemClock().wall_ms() / 1000, UTC)
 
 
 def _plain(text: str) -> str:
@@ -125,7 +130,7 @@ def _plain(text: str) -> str:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int, begin: datetime | None = None
 ) -> x509.CertificateBuilder:
-    start = begin or datetime.now(UTC) - BACKDATED
+    start = begin or _now() - BACKDATED
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(start).not_valid_after(start + BACKDATED + timedelta(days=days))

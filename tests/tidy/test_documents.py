@@ -97,6 +97,8 @@ def test_readme_commands_exist() -> None:
     source = text(Path("edge/cli.py"))
     known = set(re.findall(r"""(?:add_parser|command)\(\s*["']([a-z-]+)""", source))
     known |= {name.strip("_").replace("_", "-") for name in re.findall(r"^def ([a-z_]+)\(", source, re.M)}
+    known |= set(re.findall(r"add_typer\([a-z_]+, name=.([a-z-]+)", source))
+    known |= set(re.findall(r'add_typer\(\w+, name="([a-z-]+)"', source))
     for path in files():
         if path.suffix == ".md" and path.parts[0] in {"docs", *README}:
             asked = set(re.findall(r"(?:^\$? ?|`)(?:\.venv/bin/)?linli ([a-z][a-z-]+)", text(path), re.M))

@@ -21,7 +21,7 @@ from edge.errors import Denied
 from edge.mqtt import MqttSession
 from edge.mqtt.tls import Tls, validity
 from edge.pki import PkiFault, acl, days_left, make_ca, make_certificate
-from tests.unit.bridge.samples import MOSQUITTO
+from tests.unit.bridge.samples import MOSQUITTO, listening
 
 NOW_MS = round(time.time() * 1000)
 CONF = """
@@ -59,11 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]
     (copy / "mosquitto.conf").write_text(CONF.format(port=port, dir=copy))
     process = subprocess.Popen([MOSQUITTO, "-c", str(copy / "mosquitto.conf")], stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
+        listening(port)
         yield folder, port
     finally:
         process.kill()
