@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from edge.clock import SystemClock
 from edge.errors import NotDurable
 from edge.flow.engine import Engine
 from edge.limits import ALARMS_KEEP_DAYS
@@ -32,11 +33,16 @@ def restore(data_dir: Path, chosen: Path | None) -> str:
     """``linli restore``: what was done, in one line. Raises DataDirLocked, FileNotFoundError, JournalDamaged."""
     lock = DataDirLock(data_dir)
     try:
-        done = put_back(data_dir, chosen, f"{datetime.now(UTC):%Y%m%d-%H%M%S}")
+        done = put_back(data_dir, chosen, _stamp(SystemClock().wall_ms()))
     finally:
         lock.release()
     kept = f"; the journal that stood there is now {done.replaced.name}" if done.replaced is not None else ""
     return f"{done.copy.name} is the journal again, with {done.events} events{kept}"
+
+
+def _stamp(now_ms: int) -> str:
+    """A moment as part of a file's name, UTC."""
+    return f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d-%H%M%S}"
 
 
 class Upkeep:
