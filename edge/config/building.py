@@ -181,7 +181,9 @@ def _site(sections: Sections) -> Site | None:
 
 def _profile_dirs(source: Source, sections: Sections) -> list[Path]:
     folders: list[Path] = []
-    for tree in sections.items("profiles"):
+    said = sections.tree.get("profiles")
+    # One folder may stand there without brackets.
+    for tree in [said] if said is not None and isinstance(said.value, str) else sections.items("profiles"):
         if not isinstance(tree.value, str):
             wrong_type(tree, "string", sections.report)
         elif not source.beside(tree.value).is_dir():

@@ -318,7 +318,7 @@ class BuildingForm(Form):
     links: Annotated[list[AnyLink], Field(min_length=1)]
     devices: list[DeviceForm] = []
     devices_from: Text | None = None
-    profiles: list[Text] = []
+    profiles: list[Text] | Text = []
     rules: dict[str, dict[str, OverrideForm]] = {}
     sounders: list[SounderForm] | None = None
     linkages: list[LinkageForm] = []
