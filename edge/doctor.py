@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ from edge.clock import ClockTrust, SystemClock
 from edge.config import Building, finding_line, load_building
 from edge.config.bus import BUS_KINDS, DEAD_BORNE, DETECT_S, load
 from edge.config.ports import stable_ports
-from edge.errors import ConfigError
+from edge.errors import ConfigError, Denied
 from edge.model import Clock, Recipient
+from edge.mqtt.tls import Tls, plain
 from edge.ports import LinkSettings
 from edge.tools import GatewayApi
 
@@ -25,6 +27,7 @@ CONNECT_S = 3.0
 """A broker in the same house that takes longer is not there."""
 FREE_BYTES_MIN = 500 * 1024 * 1024
 """A month of journal and readings, with room for a backup."""
+PORTS = {"mqtt": 1883, "mqtts": 8883, "http": 80, "https": 443}
 Row = dict[str, Any]
 OK, DOUBT, FAULT = "ok", "warning", "fault"
 
@@ -41,7 +44,7 @@ def examine(path: Path) -> list[Row]:
     rows.append(_row(OK, "the gateway is running" if running else "no gateway is running", ""))
     if building.modem is not None:
         rows.append(_port(LinkSettings("modem", "modem", {"port": building.modem.port})))
-    for part in (_data_dir, _secrets, _listen, _links, _buses, _brokers, _roster, _clock):
+    for part in (_data_dir, _secrets, _listen, _links, _buses, _brokers, _uplinks, _roster, _clock):
         rows += part(building, running)
     return rows
 
@@ -86,7 +89,8 @@ def _listen(building: Building, running: bool) -> Iterator[Row]:
 def _links(building: Building, running: bool) -> Iterator[Row]:
     for link in building.links:
         if link.kind == "mqtt":
-            yield from _broker(f"link {link.id}", link.options["urls"])
+            files = (link.options.get(name) for name in ("ca", "cert", "key"))
+            yield from _broker(f"link {link.id}", link.options["urls"], Tls(*files))
         elif link.kind in ("modbus-tcp", "modbus-rtu-tcp"):
             yield _reach(f"link {link.id}", str(link.options["host"]), int(link.options["port"]))
         elif link.kind == "gbt26875-server":
@@ -143,22 +147,41 @@ def _port(link: LinkSettings) -> Row:
 
 def _brokers(building: Building, running: bool) -> Iterator[Row]:
     if building.duty_room is not None:
-        yield from _broker("duty room", building.duty_room.urls)
+        settings = building.duty_room
+        yield from _broker("duty room", settings.urls, Tls(settings.ca, settings.cert, settings.key))
     else:
         yield _row(DOUBT, "no duty room", "only the roster and the sounders tell of an alarm")
     if building.city is not None:
-        yield from _broker("city", building.city.broker.urls)
+        city = building.city.broker
+        yield from _broker("city", city.urls, Tls(city.ca, city.cert, city.key))
 
 
-def _broker(name: str, urls: tuple[str, ...]) -> Iterator[Row]:
+def _uplinks(building: Building, running: bool) -> Iterator[Row]:
+    """Whether each answers, and trusts us as we trust it."""
+    for settings in building.uplinks:
+        options = settings.options
+        tls = Tls(options["ca"], options["cert"], options["key"])
+        yield from _broker(f"uplink {settings.id}", options.get("urls", ()), tls)
+        for host, port in options.get("addresses", ()):
+            yield _reach(f"uplink {settings.id}", host, port, tls if options["tls"] or tls != Tls() else None)
+
+
+def _broker(name: str, urls: tuple[str, ...], tls: Tls | None = None) -> Iterator[Row]:
     for url in urls:
         parts = urlsplit(url)
-        yield _reach(name, parts.hostname or "", parts.port or (8883 if parts.scheme == "mqtts" else 1883))
+        port = parts.port or PORTS[parts.scheme]
+        yield _reach(name, parts.hostname or "", port, (tls or Tls()) if parts.scheme.endswith("s") else None)
 
 
-def _reach(name: str, host: str, port: int) -> Row:
+def _reach(name: str, host: str, port: int, tls: Tls | None = None) -> Row:
     try:
-        socket.create_connection((host, port), CONNECT_S).close()
+        with socket.create_connection((host, port), CONNECT_S) as sock:
+            if tls is not None:
+                tls.context(SystemClock().wall_ms()).wrap_socket(sock, server_hostname=host).close()
+    except ssl.SSLError as error:
+        return _row(FAULT, f"{name}: {host}:{port}: {plain(error)}", "see docs/uplinks.md, Certificates")
+    except Denied as denied:
+        return _row(FAULT, f"{name}: {denied}", "see docs/uplinks.md, Certificates")
     except OSError as error:
         why = error.strerror or str(error)
         return _row(FAULT, f"{name}: {host}:{port} does not answer: {why}", "is it running, and is the cable in?")

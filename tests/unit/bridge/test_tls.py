@@ -17,11 +17,13 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.doctor import examine
 from edge.errors import Denied
 from edge.mqtt import MqttSession
 from edge.mqtt.tls import Tls, validity
 from edge.pki import PkiFault, acl, days_left, make_ca, make_certificate
 from tests.unit.bridge.samples import MOSQUITTO, listening
+from tests.unit.bridge.test_uplinks import written
 
 NOW_MS = round(time.time() * 1000)
 CONF = """
@@ -213,3 +215,18 @@ def test_the_commands(tmp_path: Path) -> None:
     shown = run.invoke(app, ["pki", "acl", "city", "--gateway", "b12"])
     assert shown.exit_code == 0 and "topic write linli/v1/b12/fact" in shown.output
     assert run.invoke(app, ["pki", "acl", "moon"]).exit_code == 1
+
+
+def test_doctor_says_each_fault_of_a_certificate_in_plain_words(site: tuple[Path, int], tmp_path: Path) -> None:
+    folder, port = site
+    text = f"""
+  city: {{url: "mqtts://127.0.0.1:{port}", ca: {folder}/ca.crt, cert: {folder}/old.crt, key: {folder}/old.key}}
+  dc09: {{address: "127.0.0.1:{port}", account: "5101", ca: {folder}/foreign/ca.crt}}
+  sparkplug: {{url: "mqtts://127.0.0.1:{port}", group: g, ca: {folder}/ca.crt}}
+  influx: {{url: "http://127.0.0.1:9", org: o, bucket: b, token: "${{file:pw}}"}}
+"""
+    rows = {row["what"].split(":")[0]: row for row in examine(written(tmp_path, text))}
+    assert "our certificate old.crt has expired on" in rows["city"]["what"]
+    assert "another authority than ours" in rows["uplink dc09"]["what"]
+    assert rows["uplink sparkplug"]["result"] == "ok"
+    assert "does not answer" in rows["uplink influx"]["what"]
