@@ -25,9 +25,9 @@ router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 
 
 class Body(BaseModel):
-    """Bodies of steps: a key that nobody reads is a mistake of the caller, and is said."""
+    """Bodies of steps. Unknown fields are ignored, as everywhere in the contract: newer clients may say more."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
 
 class Nothing(Body):

@@ -153,7 +153,7 @@ async def me(ctx: Ctx, principal: Viewer) -> Response:
 class Shift(BaseModel):
     """Who is on duty at this console; the steps taken there carry the first name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
     names: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]] = Field(max_length=12)
 
 
