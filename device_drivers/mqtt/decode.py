@@ -109,10 +109,16 @@ def value_of(point: Point, found: Any, own_id: str) -> Value | BadCause | Absent
 
 
 def sequence_of(body: Any, wire: Mapping[str, Any], observed_ms: int | None) -> str | None:
-    """The sender's id of this report. With its time, because counters start again when a device does."""
+    """The sender's id of this report; None when it cannot be one.
+
+    A counter starts again when its device does, so a bare number without the device's time names no press for good:
+    taken for an id it would swallow a real one.
+    """
     path = wire.get("sequence")
     found = at(body, path) if path else None
     if isinstance(found, bool) or not isinstance(found, int | str):
+        return None
+    if isinstance(found, int) and observed_ms is None:
         return None
     text = str(found) if observed_ms is None else f"{found}@{observed_ms}"
     return text if 0 < len(text) <= SEQUENCE_CHARS_MAX and text.isprintable() else None

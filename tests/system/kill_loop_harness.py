@@ -40,7 +40,7 @@ class Yard:
         self.sent[device] += 1
         number = self.sent[device]
         # Not under our lock: paho calls back under its own.
-        mid = self.client.publish(f"yard/{device}", json.dumps({**body, "seq": number}), 1).mid
+        mid = self.client.publish(f"yard/{device}", json.dumps({**body, "seq": f"n{number}"}), 1).mid
         with self._lock:
             if mid in self._early:
                 self._settle(device, number, self._early.pop(mid))

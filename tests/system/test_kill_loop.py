@@ -177,7 +177,7 @@ def check_presses(loop: Loop, events: list[dict[str, Any]]) -> int:
     again = 0
     for device in NUMBERED:
         counted = Counter(event["cause"] for event in presses(events, device))
-        assert set(counted) == {f"call:{number}" for number in loop.yard.acked[device]}, device
+        assert set(counted) == {f"call:n{number}" for number in loop.yard.acked[device]}, device
         assert set(counted.values()) == {1}, counted.most_common(3)
     for device in PLAIN:
         extra = len(presses(events, device)) - len(loop.yard.acked[device])

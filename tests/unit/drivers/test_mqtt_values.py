@@ -147,6 +147,7 @@ def test_sequence_and_time_of_a_report() -> None:
     assert at_ms == 1_795_266_300_250
     assert decode.sequence_of(body, wire, at_ms) == "7@1795266300250"
     assert decode.sequence_of({"seq": "a-1"}, wire, None) == "a-1"
+    assert decode.sequence_of({"seq": 7}, wire, None) is None, "the counter of a device that started again"
     for odd in (True, None, 1.5, "", "x" * 99, "a\nb", [1]):
         assert decode.sequence_of({"seq": odd}, wire, None) is None
     for odd in ("yesterday", "2026-11-21T13:05:00", 5, True, 1e12, -1, 10**30, "0001-01-01T00:00:00Z"):
