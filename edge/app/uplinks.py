@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,10 @@ from cloud_bridge.uplink import LANES as EVENT_LANES
 from cloud_bridge.uplink import History, UplinkKit
 from edge.app.views import Views
 from edge.config import Building
+from edge.errors import NotDurable
 from edge.flow.engine import Engine
 from edge.model import Place
-from edge.ports import Clockwork
+from edge.ports import Clockwork, LinkSettings
 from edge.store.outbox import Outbox
 from edge.web import load_or_create_secret
 
@@ -46,16 +48,22 @@ class Outside:
     async def make(self) -> list[Uplink]:
         """Every uplink that can work; one that cannot is said in the log and counted."""
         if self._building.city is not None:
-            self._views.uplinks["city"] = await self._city()
+            await self._try("city", self._city)
         for settings in self._building.uplinks:
-            try:
-                if settings.kind in HISTORIES and self.readings is None:
-                    self.readings = await self._open_readings()
-                self._views.uplinks[settings.kind] = await uplinks.create(settings, self._kit(settings.kind))
-            except (ValueError, OSError) as fault:
-                self._reject(settings.kind, "unusable")
-                log.error("an uplink cannot work", uplink=settings.kind, why=str(fault))
+            await self._try(settings.kind, partial(self._other, settings))
         return list(self._views.uplinks.values())
+
+    async def _try(self, kind: str, make: Callable[[], Awaitable[Uplink]]) -> None:
+        try:
+            self._views.uplinks[kind] = await make()
+        except (ValueError, OSError, NotDurable) as fault:
+            self._reject(kind, "unusable")
+            log.error("an uplink cannot work", uplink=kind, why=str(fault))
+
+    async def _other(self, settings: LinkSettings) -> Uplink:
+        if settings.kind in HISTORIES and self.readings is None:
+            self.readings = await self._open_readings()
+        return await uplinks.create(settings, self._kit(settings.kind))
 
     async def close(self) -> None:
         """Write what is left and close."""
