@@ -19,6 +19,7 @@ from simulators.drill import Report, run_seed
 SEEDS = int(os.environ.get("LINLI_SEEDS", "1000"))
 
 
+@pytest.mark.timeout(900)  # a thousand seeds take minutes, and more on a busy machine
 def test_every_seed_converges() -> None:
     with ProcessPoolExecutor() as pool:
         reports = list(pool.map(run_seed, range(1, SEEDS + 1), chunksize=10))
