@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cloud_bridge import uplinks
-from cloud_bridge.bridge import Uplink
+from cloud_bridge.bridge import Guarded, Uplink
 from cloud_bridge.city import LANES, CityLink
 from cloud_bridge.city_messages import CityPlace
 from cloud_bridge.numbers import numbers_of
@@ -55,7 +55,8 @@ class Outside:
 
     async def _try(self, kind: str, make: Callable[[], Awaitable[Uplink]]) -> None:
         try:
-            self._views.uplinks[kind] = await make()
+            uplink = await make()
+            self._views.uplinks[kind] = Guarded(uplink, kind, self._clock, lambda cause: self._reject(kind, cause))
         except (ValueError, OSError, NotDurable) as fault:
             self._reject(kind, "unusable")
             log.error("an uplink cannot work", uplink=kind, why=str(fault))

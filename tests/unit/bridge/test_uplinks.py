@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from cloud_bridge import uplinks
+from cloud_bridge import bridge, uplinks
+from cloud_bridge.bridge import Bridge, Guarded
 from cloud_bridge.numbers import numbers_of
 from edge.app.uplinks import Outside
 from edge.app.views import Views
 from edge.clock import SystemClock
 from edge.config import check, load_building
 from edge.flow.engine import Engine
+from edge.model import AlarmEvent
+from edge.ports import Entry
+from tests.unit.bridge.samples import event
+from tests.unit.bridge.test_duty_room_link import until
 
 BUILDING = """
 gateway: {id: b12, data_dir: ./data}
@@ -115,3 +122,29 @@ async def test_only_what_is_configured_is_imported(tmp_path: Path) -> None:
     assert shown.stdout.strip() == "[]"
 
 
+
+
+async def test_a_mistake_of_ours_in_one_uplink_ends_neither_gateway_nor_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "AGAIN_S", 0.0)
+    counts: Counter[str] = Counter()
+    took: list[AlarmEvent] = []
+
+    class Broken:
+        runs = 0
+
+        def offer(self, events: Sequence[AlarmEvent]) -> None:
+            took.extend(events)
+
+        async def run(self) -> None:
+            self.runs += 1
+            raise KeyError("what nobody thought of")
+
+    broken = Broken()
+    guarded = Guarded(broken, "moon", SystemClock(), lambda cause: counts.update([cause]))
+    all_of_them = Bridge([guarded])
+    task = asyncio.create_task(all_of_them.run())
+    all_of_them.saved(Entry(events=(event(1),)))
+    await until(lambda: broken.runs >= 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert counts["broken"] >= 2 and took == [event(1)] and not guarded.connected
