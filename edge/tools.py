@@ -213,7 +213,8 @@ async def _read(driver: Driver, device: Device) -> dict[str, Reading]:
         silent = Reading(
             PointKey(device.id, point.key), None, Quality.BAD, BadCause.NOT_HEARD, clock.wall_ms(), clock.monotonic()
         )
-        found.setdefault(point.key, silent)
+        if not device.is_command(point.key):
+            found.setdefault(point.key, silent)
     return found
 
 

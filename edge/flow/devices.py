@@ -205,6 +205,8 @@ class DeviceBook:
         """Every point for people; never heard is bad with a cause, never a value."""
         views = []
         for key, state in self.points.items():
+            if state.device.device.is_command(key.point):
+                continue
             reading = state.reading
             if reading is None:
                 views.append(

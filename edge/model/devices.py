@@ -103,6 +103,11 @@ class Device:
     kind: str = "device"
     """Device class for people and summaries: smoke, gas, call_button, bin, door, relay, air, meter, …"""
 
+    def is_command(self, point: str) -> bool:
+        """The point is only ever set: its profile reads nothing there, so it never has a value."""
+        mapping = self.wire.get("points", {}).get(point)
+        return bool(mapping) and not mapping.get("read")
+
     @property
     def life_safety(self) -> bool:
         """True when any rule of the device is of a life-safety class."""

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from device_drivers.profiles import load_profiles
+from edge.flow.devices import DeviceBook
+from edge.model import Device, Place
 from edge.watch import age_words, coloured, table
 
 
@@ -41,3 +44,11 @@ def test_ages_are_short(age: float | None, words: str) -> None:
 def test_what_is_bad_is_red() -> None:
     shown = coloured(table(ROWS, {}, 100, 40)).splitlines()
     assert "\x1b[31m" in shown[2] and "\x1b[31m" not in shown[3]
+
+
+def test_a_command_has_no_value_to_be_bad() -> None:
+    profile = load_profiles()["calectro/ug-3"]
+    device = Device("d", profile.id, "bus", "3", Place(), profile.points, profile.rules, 60.0, profile.wire, "smoke")
+    shown = {view.point for view in DeviceBook([device], (), 0.0).views(1.0)}
+    assert shown == {"mounted", "service", "smoke", "relay"}
+    assert device.is_command("reset") and not device.is_command("smoke")
