@@ -237,7 +237,7 @@ def test_a_reason_is_said_in_words() -> None:
 
 
 async def test_a_measured_value_stands_on_the_timeline(room: Room) -> None:
-    gas = {"alarm_class": AlarmClass.GAS_COMBUSTIBLE, "unit": "%LEL", "reason": "gas-low"}
+    gas: dict[str, Any] = {"alarm_class": AlarmClass.GAS_COMBUSTIBLE, "unit": "%LEL", "reason": "gas-low"}
     await room.hear(event(value=26.5, **gas), event(EventKind.REPEATED, 2, value=None, **gas))
     async with room.client("viewer") as client:
         lines = (await client.get(f"/api/v1/incidents/{IID}")).json()["timeline"]
