@@ -86,7 +86,6 @@ class RuleForm(Part):
     deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     on_delay_s: float = Field(default=0.0, ge=0, le=86400, allow_inf_nan=False)
     off_delay_s: float = Field(default=0.0, ge=0, le=86400, allow_inf_nan=False)
-    debounce_s: float = Field(default=0.5, ge=0, le=60, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_judgement(self) -> Self:

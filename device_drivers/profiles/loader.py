@@ -110,7 +110,6 @@ def build_rule(form: RuleForm) -> Rule:
         "on_delay_s": form.on_delay_s,
         "off_delay_s": form.off_delay_s,
         "window_s": form.window_s or 0.0,
-        "debounce_s": form.debounce_s,
     }
     if form.press:
         return Rule(kind=RuleKind.PRESS, **common)

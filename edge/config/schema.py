@@ -241,7 +241,6 @@ class OverrideForm(Form):
     on_delay_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
     off_delay_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
     window_s: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False)
-    debounce_s: float | None = Field(default=None, ge=0, le=60, allow_inf_nan=False)
     priority: int | None = Field(default=None, ge=1, le=4)
 
 

@@ -73,7 +73,6 @@ class Rule:
     below: bool = False
     deadband: float = 0.0
     on_delay_s: float = 0.0
-    debounce_s: float = 0.5
     off_delay_s: float = 0.0
     window_s: float = 0.0
 

@@ -13,9 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from edge.channels.horn import Horn
 from edge.channels.messenger import HANDED_OVER, Messenger
-from edge.model import Delivered, Notice, Outcome, PointKey, Recipient, Refused, TryLater, Write
+from edge.model import Delivered, Notice, Recipient, Refused, TryLater
 
 
 @dataclass
@@ -155,18 +154,6 @@ async def test_children_at_once_are_bounded(service: Service) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert children() == []
-
-
-async def test_the_horn_writes_once() -> None:
-    written: list[Write] = []
-
-    async def write(order: Write) -> Outcome:
-        written.append(order)
-        return Delivered("set")
-
-    point = PointKey("relay1", "horn")
-    assert await Horn(write).sound(point, True) == Delivered("set")
-    assert written == [Write(point, True)]
 
 
 def children() -> list[str]:
